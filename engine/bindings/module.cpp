@@ -1,0 +1,4 @@
+// The extension module cabacus._core: one function a concept, each in its own bind_*.cpp.
+#include <pybind11/pybind11.h>
+
+PYBIND11_MODULE(_core, module) { module.doc() = "C++ core of cabacus."; }

@@ -1,0 +1,1 @@
+"""The compression service: HTTP API, queue, workers, client and command line around the cabacus engine."""

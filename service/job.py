@@ -1,0 +1,69 @@
+"""What a job is: the record kept for it and the states it goes through. Values only: no HTTP, no Redis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+Kind = Literal["compress", "decompress", "inspect", "verify", "sweep"]
+State = Literal["queued", "running", "done", "failed", "cancelled"]
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+FINAL_STATES: frozenset[State] = frozenset({"done", "failed", "cancelled"})
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A stored object: its storage key and what is known of it without reading it.
+
+    `sha256` is the digest in lower-case hex; `size` counts bytes; `name` is the file name offered to a downloader.
+    """
+
+    key: str
+    size: int
+    sha256: str
+    media_type: str = "application/octet-stream"
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a job failed, as its problem+json will say it. `code` is stable; `detail` names the remedy."""
+
+    code: str
+    detail: str
+    field: str | None = None
+    tensor: str | None = None
+    limit: str | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One piece of work. Times are seconds since the epoch; None: not yet.
+
+    `inputs` maps a role ("model", "sigma", "importance", "base", "against") to its blob. `options` holds the request's
+    options as JSON values, named as in the API. `summary` holds the figures shown in the result's headers. `progress`
+    is a share between 0 and 1. `attempts` counts deliveries to a worker.
+    """
+
+    id: str
+    kind: Kind
+    created: float
+    inputs: dict[str, Blob]
+    options: dict[str, Any] = field(default_factory=dict)
+    state: State = "queued"
+    owner: str = ""
+    started: float | None = None
+    finished: float | None = None
+    expires: float | None = None
+    progress: float = 0.0
+    attempts: int = 0
+    result: Blob | None = None
+    report: Blob | None = None
+    summary: dict[str, Any] = field(default_factory=dict)
+    error: Failure | None = None
+
+    @property
+    def final(self) -> bool:
+        """True once nothing will change any more."""
+        return self.state in FINAL_STATES

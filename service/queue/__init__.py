@@ -1,0 +1,1 @@
+"""The job queue: a port, its Redis Streams adapter and an in-memory twin for tests."""
