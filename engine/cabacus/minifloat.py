@@ -82,7 +82,7 @@ def decode(bits: npt.NDArray[Any], name: str) -> npt.NDArray[np.float32]:
         wide <<= np.uint32(16)
         values: npt.NDArray[np.float32] = wide.view(np.float32)
         return values
-    return np.take(_values(name), bits)
+    return np.asarray(_values(name)[bits])
 
 
 def encode(values: npt.NDArray[Any], name: str, *, saturate: bool = False) -> Bits:
@@ -98,7 +98,9 @@ def encode(values: npt.NDArray[Any], name: str, *, saturate: bool = False) -> Bi
         limit = largest(name)
         clipped = np.clip(values, -limit, limit)
         values = np.where(np.isinf(values), values, clipped).astype(values.dtype, copy=False)
-    return _encode_bfloat16(values) if name == "bfloat16" else _encode_byte(values, name)
+    flat = values.reshape(-1)  # NumPy turns 0-d arrays into scalars, whose arithmetic warns
+    bits = _encode_bfloat16(flat) if name == "bfloat16" else _encode_byte(flat, name)
+    return bits.reshape(values.shape)
 
 
 def largest(name: str) -> float:
