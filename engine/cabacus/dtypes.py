@@ -6,6 +6,7 @@ NumPy has no bfloat16 and no 8-bit floats. Such tensors are arrays of `ml_dtypes
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -223,11 +224,20 @@ def as_bytes(array: Tensor) -> npt.NDArray[np.uint8]:
     return (data != 0).view(np.uint8) if dtype.kind == "bool" and data.size and data.max() > 1 else data
 
 
-def from_bytes(data: Any, name: str, shape: Sequence[int], *, tensor: str | None = None) -> Tensor:
-    """Return the tensor of element type `name` and of `shape` whose C-order little-endian bytes are `data`.
+def from_bytes(
+    data: Any,
+    name: str,
+    shape: Sequence[int],
+    *,
+    tensor: str | None = None,
+    fortran_order: bool = False,
+    big_endian: bool = False,
+) -> Tensor:
+    """Return the tensor of element type `name` and of `shape` whose bytes are `data`, a buffer.
 
-    The result is a view of `data` (read-only if that is), possibly unaligned. Raises UnsupportedError for an unknown
-    type, TruncatedError or CorruptError if `data` (a buffer) has another size or a bool is neither 0 nor 1.
+    The bytes are in C order and little-endian, unless told otherwise. The result is a view of `data` (read-only if
+    that is), possibly unaligned. Raises UnsupportedError for an unknown type, TruncatedError or CorruptError if `data`
+    has another size, CorruptError if a bool is neither 0 nor 1.
 
     >>> from_bytes(b"\\x01\\x00\\x02\\x00", "uint16", (2, 1)).tolist()
     [[1], [2]]
@@ -236,16 +246,14 @@ def from_bytes(data: Any, name: str, shape: Sequence[int], *, tensor: str | None
     if dtype is None:
         raise UnsupportedError(f"{_subject(tensor)} has the unknown element type {name!r}", tensor=tensor)
     raw = np.frombuffer(data, np.uint8) if memoryview(data).nbytes else np.empty(0, np.uint8)
-    count = 1
-    for size in shape:
-        count *= size
-    expected = count * dtype.itemsize
+    expected = math.prod(shape) * dtype.itemsize
     if raw.size != expected:
         kind = TruncatedError if raw.size < expected else CorruptError
         raise kind(f"{_subject(tensor)} has {raw.size} bytes of data instead of {expected}", tensor=tensor)
     if dtype.kind == "bool" and raw.size and raw.max() > 1:
         raise CorruptError(f"{_subject(tensor)} has bool elements that are neither 0 nor 1", tensor=tensor)
-    return from_bits(raw.view(dtype.stored).reshape(tuple(shape)), name)
+    bits = raw.view(np.dtype(dtype.storage).newbyteorder(">" if big_endian else "<"))
+    return from_bits(bits.reshape(tuple(shape), order="F" if fortran_order else "C"), name)
 
 
 def from_bits(bits: Array, name: str) -> Tensor:
