@@ -6,16 +6,17 @@ JSON values under these names, so that the engine's own defaults hold for the re
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 MAX_RULES = 256
 MAX_NAME_GLOBS = 256
 MAX_SWEEP_POINTS = 4096
 
-RULE_PATTERN = r"^.+:[A-Za-z_]+=.+$"
+RULE_PATTERN = r"^.+:[A-Za-z_]+(=.+)?$"
 
 TARGETS = ("snr_db", "bits_per_weight", "ratio", "max_bytes", "max_abs_error", "step", "s")
 """Options that say how far to compress. A request names at most one."""
@@ -42,9 +43,16 @@ def _sweep_points(value: object) -> object:
     return points
 
 
-Rule = Annotated[str, Field(pattern=RULE_PATTERN, max_length=4096)]
+def _rule(value: str) -> str:
+    if re.fullmatch(RULE_PATTERN, value, re.DOTALL) is None:
+        raise ValueError("should be GLOB:KEY=VALUE or GLOB:KEY, such as '*.bias:keep'")
+    return value
+
+
+Rule = Annotated[str, Field(max_length=4096, json_schema_extra={"pattern": RULE_PATTERN}), AfterValidator(_rule)]
 NameGlob = Annotated[str, Field(min_length=1, max_length=4096)]
-SweepPoint = Annotated[int, Field(ge=-1_000_000, le=1_000_000)]
+SweepPoint = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
+SweepPoints = Annotated[list[SweepPoint], BeforeValidator(_sweep_points, json_schema_input_type=list[int | str])]
 
 
 class Options(BaseModel):
@@ -89,32 +97,36 @@ class CodingOptions(ThreadOptions):
     rule: list[Rule] | None = Field(
         None,
         max_length=MAX_RULES,
-        description="GLOB:KEY=VALUE, an option for tensors with matching names. May be repeated; the last match wins.",
-        examples=[["*.bias:keep=true", "fc1.*:snr_db=35"]],
+        description="GLOB:KEY=VALUE (or GLOB:KEY): an option for tensors with such names. Repeatable; the last wins.",
+        examples=[["*.bias:keep", "fc1.*:snr_db=35"]],
     )
+
+    @model_validator(mode="after")
+    def _one_trade(self) -> Self:
+        if self.lam is not None and self.rate_weight is not None:
+            raise ValueError("lambda and rate_weight are the same trade in two units; give one")
+        return self
 
 
 class CompressOptions(CodingOptions):
     """Options of POST /compress. At most one of the targets; none: a quality at which nobody notices."""
 
     snr_db: float | None = Field(
-        None, gt=0, le=300, description="Target: signal-to-noise ratio of the lossy tensors, in dB.", examples=[30]
+        None, ge=0, le=200, description="Target: signal-to-noise ratio of the lossy tensors, in dB.", examples=[30]
     )
     bits_per_weight: float | None = Field(
         None, gt=0, le=64, description="Target: 8 x bytes of the whole file / weights.", examples=[2.5]
     )
-    ratio: float | None = Field(
-        None, ge=1, le=1e9, description="Target: original bytes / compressed bytes.", examples=[10]
-    )
+    ratio: float | None = Field(None, ge=1, description="Target: original bytes / compressed bytes.", examples=[10])
     max_bytes: int | None = Field(
         None, ge=1, le=2**63 - 1, description="Target: the file is at most this long, in bytes."
     )
     max_abs_error: float | None = Field(None, gt=0, description="Target: no weight is off by more than this.")
-    step: float | None = Field(None, gt=0, description="Target: this quantization step in every lossy tensor.")
+    step: float | None = Field(None, gt=0, le=1e38, description="Target: this quantization step in every lossy tensor.")
     s: int | None = Field(
         None,
-        ge=-1_000_000,
-        le=1_000_000,
+        ge=-(2**31),
+        le=2**31 - 1,
         description="Target: S of eq. 2 of the paper, one for the model; needs sigma.",
     )
 
@@ -143,7 +155,7 @@ class VerifyOptions(ThreadOptions):
 class SweepOptions(CodingOptions):
     """Options of POST /sweep."""
 
-    s: Annotated[list[SweepPoint], BeforeValidator(_sweep_points)] | None = Field(
+    s: SweepPoints | None = Field(
         None,
         min_length=1,
         max_length=MAX_SWEEP_POINTS,

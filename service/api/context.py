@@ -1,0 +1,62 @@
+"""What the routes work with: settings, the queue, the store, and the slots for uploads. One per application."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from cabacus.service.errors import ServiceError
+from cabacus.service.queue.port import Queue
+from cabacus.service.settings import Settings
+from cabacus.service.storage.port import Store
+
+
+@dataclass
+class UploadSlots:
+    """Bounds the uploads that are read at the same time in this process."""
+
+    limit: int
+    taken: int = 0
+
+    @contextmanager
+    def slot(self) -> Iterator[None]:
+        """Hold a slot. Raises ServiceError `too_many_uploads` when there is none."""
+        if self.taken >= self.limit:
+            raise ServiceError(
+                "too_many_uploads",
+                f"{self.taken} uploads are being read already; try again shortly, or raise CABACUS_MAX_UPLOADS",
+                limit="CABACUS_MAX_UPLOADS",
+                retry_after=1,
+            )
+        self.taken += 1
+        try:
+            yield
+        finally:
+            self.taken -= 1
+
+
+@dataclass(frozen=True)
+class Context:
+    """The application's parts, chosen in app.py and passed in."""
+
+    settings: Settings
+    queue: Queue
+    store: Store
+    uploads: UploadSlots = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "uploads", UploadSlots(self.settings.max_uploads))
+
+
+def _context(request: Request) -> Context:
+    context = request.app.state.context
+    assert isinstance(context, Context)
+    return context
+
+
+Current = Annotated[Context, Depends(_context)]
+"""A route's parameter of this type is the application's context."""

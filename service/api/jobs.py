@@ -1,0 +1,102 @@
+"""GET /jobs, GET and DELETE /jobs/{id}, its result and its report."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from cabacus.service.api import documentation as docs
+from cabacus.service.api.context import Current
+from cabacus.service.api.problems import JobFailed
+from cabacus.service.api.replies import job_links, job_reply, job_view, report_reply, result_reply
+from cabacus.service.errors import ServiceError
+from cabacus.service.job import Blob, Job
+from cabacus.service.schemas import JobList
+
+router = APIRouter(prefix="/jobs", tags=["jobs"])
+
+MAX_LISTED = 1000
+
+
+async def _job(job_id: str, context: Current) -> Job:
+    """The job of the path. Raises ServiceError `job_not_found`."""
+    job = await context.queue.get(job_id) if re.fullmatch("[0-9a-f]{32}", job_id) else None
+    if job is None:
+        raise _unknown(job_id)
+    return job
+
+
+def _unknown(job_id: str) -> ServiceError:
+    return ServiceError("job_not_found", f"there is no job {job_id[:80]!r}: it never was, was deleted, or expired")
+
+
+Found = Annotated[Job, Depends(_job)]
+
+
+@router.get("", **docs.LIST_JOBS)
+async def list_jobs(
+    request: Request,
+    context: Current,
+    limit: Annotated[int, Query(ge=1, le=MAX_LISTED, description="At most this many.")] = 100,
+) -> Response:
+    """List the caller's latest jobs, newest first."""
+    jobs = await context.queue.jobs(owner="", limit=limit)
+    listing = JobList(jobs=[job_view(request, job) for job in jobs])
+    return Response(listing.model_dump_json(), headers={"Cache-Control": "no-store"}, media_type="application/json")
+
+
+@router.get("/{job_id}", **docs.GET_JOB)
+async def get_job(request: Request, job: Found) -> Response:
+    """Show a job: its state, progress, options, files and, if it failed, why."""
+    return job_reply(request, job)
+
+
+@router.get("/{job_id}/result", **docs.GET_RESULT)
+@router.head("/{job_id}/result", **docs.HEAD_RESULT)
+async def get_result(request: Request, job: Found, context: Current) -> Response:
+    """Download the result of a job that is done; ranges and conditional requests are understood."""
+    _require_done(request, job)
+    return await result_reply(request, job, context.store, ranged=True)
+
+
+@router.get("/{job_id}/report", **docs.GET_REPORT)
+async def get_report(request: Request, job: Found, context: Current) -> Response:
+    """Read the report of a job that is done: totals and a row a tensor."""
+    _require_done(request, job)
+    return await report_reply(request, job, context.store)
+
+
+@router.delete("/{job_id}", **docs.DELETE_JOB)
+async def delete_job(request: Request, job: Found, context: Current) -> Response:
+    """Cancel a job that has not finished; forget one that has, with its files."""
+    if job.final:
+        forgotten = await context.queue.delete(job.id)
+        if forgotten is None:
+            raise _unknown(job.id)
+        for blob in _blobs(forgotten):
+            await context.store.delete(blob.key)
+        return Response(status_code=204)
+    current = await context.queue.cancel(job.id)
+    if current is None:
+        raise _unknown(job.id)
+    return job_reply(request, current, status=200 if current.final else 202)
+
+
+def _require_done(request: Request, job: Job) -> None:
+    if not job.final:
+        raise ServiceError(
+            "not_ready",
+            f"job {job.id} is {job.state}; ask again when its state is done",
+            retry_after=1,
+        )
+    if job.state == "cancelled":
+        raise JobFailed(job, {"Link": job_links(request, job)})
+    if job.state == "failed":
+        reason = f": {job.error.detail}" if job.error else ""
+        raise ServiceError("job_failed", f"job {job.id} failed and has no result{reason}")
+
+
+def _blobs(job: Job) -> list[Blob]:
+    return [*job.inputs.values(), *(blob for blob in (job.result, job.report) if blob is not None)]

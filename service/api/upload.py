@@ -1,0 +1,198 @@
+"""From the body of a request to blobs in the store, as a stream. A request that fails leaves nothing behind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from fastapi import Request
+
+from cabacus.service.api.formats import CABACUS, HEAD_BYTES, Format, sniff
+from cabacus.service.api.multipart import Part, is_multipart, read_parts
+from cabacus.service.api.options import parse_document
+from cabacus.service.errors import ServiceError
+from cabacus.service.job import Blob, Kind
+from cabacus.service.storage.port import Store
+
+MAX_OPTIONS_BYTES = 1 << 20
+
+ROLES: dict[Kind, tuple[str, ...]] = {
+    "compress": ("model", "sigma", "importance", "base"),
+    "decompress": ("model", "base"),
+    "inspect": ("model",),
+    "verify": ("model", "against"),
+    "sweep": ("model", "sigma", "importance"),
+}
+"""The file parts that each kind of job understands. `model` is always needed; /sweep needs `sigma` as well."""
+
+TAKES_COMPRESSED: frozenset[Kind] = frozenset({"decompress", "inspect", "verify"})
+"""The kinds of job whose model is a compressed one. All other files hold tensors."""
+
+
+@dataclass
+class Upload:
+    """What a request brought: a blob for each role, and the part `options`, if there was one."""
+
+    inputs: dict[str, Blob] = field(default_factory=dict)
+    options: dict[str, Any] | None = None
+
+
+async def receive(request: Request, kind: Kind, *, prefix: str, store: Store, limit: int) -> Upload:
+    """Stream the body into the store, under keys that begin with `prefix`.
+
+    `limit` bounds the whole body in bytes. Raises ServiceError; ClientDisconnect when the caller went away. Whatever is
+    raised, what was stored is removed first.
+    """
+    _refuse_encoding(request)
+    _refuse_length(request, limit)
+    upload = Upload()
+    body = _bounded(request.stream(), limit)
+    try:
+        content_type = request.headers.get("content-type")
+        if is_multipart(content_type):
+            async for part in read_parts(body, content_type or ""):
+                await _receive_part(part, kind, upload, prefix, store)
+        else:
+            upload.inputs["model"] = await _store(store, kind, "model", "", body, prefix)
+    except BaseException:
+        await discard(store, upload.inputs)
+        raise
+    return upload
+
+
+async def discard(store: Store, inputs: dict[str, Blob]) -> None:
+    """Remove the blobs of a request that did not become a job."""
+    for blob in inputs.values():
+        await store.delete(blob.key)
+
+
+async def _receive_part(part: Part, kind: Kind, upload: Upload, prefix: str, store: Store) -> None:
+    if part.name == "options":
+        if upload.options is not None:
+            raise ServiceError("unexpected_part", "the part options is given twice", field="options")
+        upload.options = parse_document(await _small(part.chunks))
+        return
+    if part.name not in ROLES[kind]:
+        known = ", ".join((*ROLES[kind], "options"))
+        raise ServiceError(
+            "unexpected_part", f"/{kind} knows no part {part.name[:80]!r}; it takes {known}", field=part.name[:80]
+        )
+    if part.name in upload.inputs:
+        raise ServiceError("unexpected_part", f"the part {part.name} is given twice", field=part.name)
+    upload.inputs[part.name] = await _store(store, kind, part.name, part.filename, part.chunks, prefix)
+
+
+async def _small(chunks: AsyncIterator[bytes]) -> bytes:
+    text = bytearray()
+    async for chunk in chunks:
+        text += chunk
+        if len(text) > MAX_OPTIONS_BYTES:
+            raise ServiceError(
+                "invalid_option", f"the part options is longer than {MAX_OPTIONS_BYTES} bytes", field="options"
+            )
+    return bytes(text)
+
+
+async def _store(store: Store, kind: Kind, role: str, filename: str, chunks: AsyncIterator[bytes], prefix: str) -> Blob:
+    """Sniff a file, then stream it on into the store under a name that fits its format."""
+    head = b""
+    async for chunk in chunks:
+        head += chunk
+        if len(head) >= HEAD_BYTES:
+            break
+    if not head:
+        raise ServiceError(
+            "empty_body", f"{role} is empty; send the file's bytes, as with curl --data-binary @FILE", field=role
+        )
+    found = _expect(kind, role, head)
+    key = f"{prefix}/{role}.{found.extension}"
+    try:
+        blob = await store.write(key, _joined(head, chunks))
+    except BaseException:
+        await store.delete(key)
+        raise
+    return replace(blob, media_type=found.media_type, name=f"{_stem(filename) or role}.{found.extension}")
+
+
+def _expect(kind: Kind, role: str, head: bytes) -> Format:
+    """The format of a file, which must be one that its role can have."""
+    try:
+        found = sniff(head[:HEAD_BYTES])
+    except ServiceError as error:
+        raise ServiceError(error.code, f"{role}: {error.detail}", field=role) from None
+    if role == "model" and kind in TAKES_COMPRESSED:
+        if found is not CABACUS:
+            raise ServiceError(
+                "unsupported_format",
+                f"model: this is a {found.extension} file; /{kind} takes a compressed model, which /compress gives",
+                field=role,
+            )
+    elif not found.holds_tensors:
+        raise ServiceError(
+            "unsupported_format",
+            f"{role}: this is a compressed model; /{kind} takes safetensors, npz or npy, which /decompress gives",
+            field=role,
+        )
+    return found
+
+
+async def _joined(head: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield head
+    async for chunk in rest:
+        yield chunk
+
+
+async def _bounded(body: AsyncIterator[bytes], limit: int) -> AsyncIterator[bytes]:
+    size = 0
+    async for chunk in body:
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(limit)
+        if chunk:
+            yield chunk
+
+
+def _too_large(limit: int) -> ServiceError:
+    return ServiceError(
+        "upload_too_large",
+        f"the body is longer than {limit} bytes; send a smaller one, or raise CABACUS_MAX_UPLOAD_BYTES on the server",
+        limit="CABACUS_MAX_UPLOAD_BYTES",
+    )
+
+
+def _refuse_encoding(request: Request) -> None:
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        raise ServiceError(
+            "unsupported_encoding", f"Content-Encoding: {encoding[:80]} is not understood; send the file as it is"
+        )
+
+
+def _refuse_length(request: Request, limit: int) -> None:
+    """Refuse before reading when the length is announced."""
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length[:20]) > limit:
+        raise _too_large(limit)
+
+
+def refuse_missing(kind: Kind, inputs: Mapping[str, Blob], options: Mapping[str, Any]) -> None:
+    """Refuse work that cannot start for want of a file."""
+    if "model" not in inputs:
+        raise ServiceError("missing_part", "the part model is missing: the file to work on", field="model")
+    if "sigma" not in inputs and (kind == "sweep" or (kind == "compress" and "s" in options)):
+        work = "a sweep" if kind == "sweep" else "the target s"
+        raise ServiceError(
+            "missing_part",
+            f"{work} needs sigma, the standard deviation of each weight: send a form with the parts model and sigma, "
+            "a file with the model's tensor names and shapes, as Bayesian training or a Fisher estimate gives it",
+            field="sigma",
+        )
+
+
+def _stem(filename: str) -> str:
+    """A file name without folders, extension and characters that are awkward in a header or a shell."""
+    name = re.split(r"[/\\]", filename)[-1]
+    stem = name.rsplit(".", 1)[0] if "." in name[1:] else name
+    return re.sub(r"[^\w.+-]+", "_", stem).strip("._")[:100]
