@@ -175,6 +175,7 @@ def _thresholds(name: str) -> npt.NDArray[np.float64]:
     form = FORMATS[name]
     grid = np.array([form.magnitude(code) for code in range(form.largest_code + 2)])
     middle = (grid[:-1] + grid[1:]) / 2
-    stays = np.arange(middle.size) % 2 == 0  # a tie goes to the even code: below the middle's own value, or above it
+    # A tie goes to the even code. A format without mantissa has no even ones: up, as in ml_dtypes.
+    stays = (np.arange(middle.size) % 2 == 0) & (form.style != "scale")
     thresholds: npt.NDArray[np.float64] = np.where(stays, np.nextafter(middle, np.inf), middle)
     return thresholds

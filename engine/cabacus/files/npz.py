@@ -142,8 +142,8 @@ def _write_comment(tensors: Tensors) -> bytes:
     comment = json.dumps(note, ensure_ascii=False, separators=(",", ":")).encode()
     if len(comment) > _COMMENT_BYTES:
         raise InputError(
-            f"metadata and types of 8-bit floats take {len(comment)} bytes, npz has room for {_COMMENT_BYTES}; "
-            "write .safetensors",
+            f"the metadata takes {len(comment)} bytes, npz has room for {_COMMENT_BYTES}; "
+            "write .safetensors, or pass metadata={}",
             field="metadata",
         )
     return comment
