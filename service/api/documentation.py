@@ -174,15 +174,16 @@ def describe_work(kind: Kind) -> Description:
     }
 
 
+PREFER: Description = {
+    "name": "Prefer",
+    "in": "header",
+    "required": False,
+    "description": "`wait=N`: wait up to N seconds for the job's end. `respond-async`: do not wait, the default.",
+    "schema": {"type": "string"},
+    "examples": {"wait": {"value": "wait=60"}, "asynchronous": {"value": "respond-async"}},
+}
 _PREFERENCE_PARAMETERS = [
-    {
-        "name": "Prefer",
-        "in": "header",
-        "required": False,
-        "description": "`wait=N`: wait up to N seconds for the result. `respond-async`: do not wait, the default.",
-        "schema": {"type": "string"},
-        "examples": {"wait": {"value": "wait=60"}, "asynchronous": {"value": "respond-async"}},
-    },
+    PREFER,
     {
         "name": "Accept",
         "in": "header",
@@ -255,9 +256,10 @@ GET_JOB: Description = {
     "operation_id": "getJob",
     "response_class": Response,
     "responses": {
-        200: _json("The job.", JobView, JOB, {"Link": LINK, "Retry-After": RETRY_AFTER}),
+        200: _json("The job.", JobView, JOB, {"Link": LINK, "Retry-After": RETRY_AFTER, "Preference-Applied": APPLIED}),
         **refusals("job_not_found", "unavailable"),
     },
+    "openapi_extra": {"parameters": [PREFER]},
 }
 _NO_RESULT = refusals("job_not_found", "not_ready", "job_failed", "job_cancelled", "gone", "unavailable")
 _ALL_MEDIA = _binary(*dict.fromkeys(media for known in _RESULTS.values() for media in known))

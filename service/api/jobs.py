@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from cabacus.service.api import documentation as docs
 from cabacus.service.api.context import Current
+from cabacus.service.api.preferences import read_preference
 from cabacus.service.api.problems import JobFailed
 from cabacus.service.api.replies import job_links, job_reply, job_view, report_reply, result_reply
 from cabacus.service.errors import ServiceError
@@ -48,9 +49,15 @@ async def list_jobs(
 
 
 @router.get("/{job_id}", **docs.GET_JOB)
-async def get_job(request: Request, job: Found) -> Response:
-    """Show a job: its state, progress, options, files and, if it failed, why."""
-    return job_reply(request, job)
+async def get_job(request: Request, job: Found, context: Current) -> Response:
+    """Show a job: its state, progress, options, files and, if it failed, why. `Prefer: wait=N` waits for its end."""
+    preference = read_preference(request.headers.getlist("prefer"), longest=context.settings.max_wait_seconds)
+    if job.final or preference.wait <= 0:
+        return job_reply(request, job)
+    current = await context.queue.wait(job.id, preference.wait)
+    if current is None:
+        raise _unknown(job.id)
+    return job_reply(request, current, headers={"Preference-Applied": preference.applied or ""})
 
 
 @router.get("/{job_id}/result", **docs.GET_RESULT)

@@ -11,9 +11,10 @@ from fastapi import Request
 
 from cabacus.service.api.formats import CABACUS, HEAD_BYTES, Format, sniff
 from cabacus.service.api.multipart import Part, is_multipart, read_parts
-from cabacus.service.api.options import parse_document
+from cabacus.service.api.options import names_of, parse_document
 from cabacus.service.errors import ServiceError
 from cabacus.service.job import Blob, Kind
+from cabacus.service.schemas import OPTIONS
 from cabacus.service.storage.port import Store
 
 MAX_OPTIONS_BYTES = 1 << 20
@@ -76,6 +77,8 @@ async def _receive_part(part: Part, kind: Kind, upload: Upload, prefix: str, sto
         return
     if part.name not in ROLES[kind]:
         known = ", ".join((*ROLES[kind], "options"))
+        if part.name in names_of(OPTIONS[kind]):
+            known += "; options are query parameters, or JSON in the part options"
         raise ServiceError(
             "unexpected_part", f"/{kind} knows no part {part.name[:80]!r}; it takes {known}", field=part.name[:80]
         )

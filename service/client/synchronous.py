@@ -1,0 +1,180 @@
+"""The client that blocks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from cabacus.service.client import flows
+from cabacus.service.client.request import DEFAULT_URL, arguments, standing, timeouts
+from cabacus.service.client.uploads import Source
+from cabacus.service.client.values import Job, Result
+
+T = TypeVar("T")
+
+
+class Client:
+    """Talks to a service at `base_url`; a context manager.
+
+    `retries` bounds how often a request is tried again where that is safe. `transport` replaces the network, in tests.
+    Every method raises the errors of `cabacus.service.client.errors`.
+    """
+
+    def __init__(
+        self,
+        base_url: str = DEFAULT_URL,
+        *,
+        headers: Mapping[str, str] | None = None,
+        retries: int = 4,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self._http = httpx.Client(
+            base_url=base_url.rstrip("/") + "/", headers=standing(headers), transport=transport, timeout=timeouts(0)
+        )
+        self._policy = flows.Policy(retries)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def compress(
+        self,
+        source: Source,
+        *,
+        sigma: Source | None = None,
+        importance: Source | None = None,
+        base: Source | None = None,
+        timeout: float | None = None,
+        **options: object,
+    ) -> Result:
+        """Compress a model and wait, at most `timeout` seconds; options as of POST /compress (snr_db=30, ...)."""
+        files = {"model": source, "sigma": sigma, "importance": importance, "base": base}
+        return self._run(flows.work("compress", files, options, self._policy, timeout=timeout))
+
+    def decompress(
+        self, source: Source, *, base: Source | None = None, timeout: float | None = None, **options: object
+    ) -> Result:
+        """Decompress a model and wait; options as of POST /decompress (name="fc*", format="npz")."""
+        files = {"model": source, "base": base}
+        return self._run(flows.work("decompress", files, options, self._policy, timeout=timeout))
+
+    def inspect(self, source: Source, *, timeout: float | None = None) -> dict[str, Any]:
+        """What is in a compressed model, as JSON values."""
+        return self._run(flows.finding("inspect", {"model": source}, {}, self._policy, timeout=timeout))
+
+    def verify(
+        self, source: Source, *, against: Source | None = None, timeout: float | None = None, **options: object
+    ) -> dict[str, Any]:
+        """Check a compressed model, alone or against its original, as JSON values."""
+        files = {"model": source, "against": against}
+        return self._run(flows.finding("verify", files, options, self._policy, timeout=timeout))
+
+    def sweep(
+        self,
+        source: Source,
+        *,
+        sigma: Source,
+        importance: Source | None = None,
+        timeout: float | None = None,
+        **options: object,
+    ) -> dict[str, Any]:
+        """The rate-distortion curve over S (s=range(0, 257, 16)), as JSON values."""
+        files = {"model": source, "sigma": sigma, "importance": importance}
+        return self._run(flows.finding("sweep", files, options, self._policy, timeout=timeout))
+
+    def submit(
+        self,
+        kind: str,
+        source: Source,
+        *,
+        sigma: Source | None = None,
+        importance: Source | None = None,
+        base: Source | None = None,
+        against: Source | None = None,
+        **options: object,
+    ) -> Job:
+        """Upload and start a job ("compress", "decompress", ...), without waiting for it."""
+        files = {"model": source, "sigma": sigma, "importance": importance, "base": base, "against": against}
+        return self._run(flows.submitted(kind, files, options, self._policy))
+
+    def wait(self, job: Job | str, *, timeout: float | None = None) -> Job:
+        """Wait until a job is done. Raises what it failed with, or WaitTimeout after `timeout` seconds."""
+        return self._run(flows.wait(job, self._policy, flows.Deadline(timeout)))
+
+    def job(self, job: Job | str) -> Job:
+        """A job as it stands."""
+        return self._run(flows.get_job(job, self._policy))
+
+    def jobs(self, *, limit: int = 100) -> list[Job]:
+        """The latest jobs, newest first."""
+        return self._run(flows.get_jobs(limit, self._policy))
+
+    def result(self, job: Job | str) -> Result:
+        """The result of a job that is done, in memory."""
+        return self._run(flows.result(job, self._policy))
+
+    def report(self, job: Job | str) -> dict[str, Any]:
+        """The report of a job that is done, as JSON values."""
+        return self._run(flows.get_report(job, self._policy))
+
+    def download(self, job: Job | str, path: str | PathLike[str]) -> Path:
+        """Bring the result of a job that is done into a file; goes on where a broken download ended."""
+        return self._run(flows.download(job, path, self._policy))
+
+    def cancel(self, job: Job | str) -> Job:
+        """Stop a job. One that has finished is left as it is."""
+        return self._run(flows.cancel(job, self._policy))
+
+    def delete(self, job: Job | str) -> None:
+        """Forget a finished job and its files."""
+        self._run(flows.forget(job, self._policy))
+
+    def _run(self, flow: flows.Flow[T]) -> T:
+        """Drive a flow to its end."""
+        try:
+            step = next(flow)
+            while True:
+                try:
+                    reply = self._perform(step)
+                except httpx.TransportError as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(reply)
+        except StopIteration as end:
+            value: T = end.value
+            return value
+        finally:
+            flow.close()
+
+    def _perform(self, step: flows.Step) -> httpx.Response | None:
+        if isinstance(step, flows.Pause):
+            time.sleep(step.seconds)
+            return None
+        if isinstance(step, flows.Call):
+            with ExitStack() as stack:
+                return self._http.request(**arguments(step, stack, asynchronous=False))
+        stream = self._http.stream(**arguments(step.call, ExitStack(), asynchronous=False))
+        with stream as response:
+            if response.status_code not in (200, 206):
+                response.read()
+                return response
+            if response.status_code == 200:
+                step.file.truncate(0)
+            for chunk in response.iter_bytes():
+                step.file.write(chunk)
+            return response
