@@ -34,6 +34,8 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 _DEFLATE_RATIO = 1032
 """Deflate cannot expand by more than this."""
 _CHUNK = 1 << 20
+_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, struct.error, ValueError, OverflowError, OSError, RuntimeError)
+"""What zipfile raises for damaged files."""
 
 
 def parse(data: memoryview, limits: Limits = DEFAULT_LIMITS) -> Tensors:
@@ -46,6 +48,7 @@ def parse(data: memoryview, limits: Limits = DEFAULT_LIMITS) -> Tensors:
     """
     with _translated(), zipfile.ZipFile(cast(Any, _View(data))) as archive:
         members = archive.infolist()
+        _check_end(data, archive.comment)
         _check_members(members, len(data), limits)
         metadata, dtypes = _read_comment(archive.comment)
         tensors = Tensors(metadata=metadata)
@@ -74,6 +77,13 @@ def write_to(file: BinaryIO, tensors: Tensors) -> None:
             with archive.open(member, "w") as stream:
                 stream.write(header)
                 stream.write(as_bytes(tensor).data)
+
+
+def _check_end(data: memoryview, comment: bytes) -> None:
+    """Refuse a shortened comment and trailing bytes, over which zipfile passes."""
+    start = len(data) - len(comment)
+    if int.from_bytes(data[start - 2 : start], "little") != len(comment):
+        raise CorruptError("the zip does not end where its comment ends")
 
 
 def _check_members(members: list[zipfile.ZipInfo], size: int, limits: Limits) -> None:
@@ -160,7 +170,7 @@ def _translated() -> Iterator[None]:
         raise TruncatedError("the zip ends early") from None
     except NotImplementedError as error:
         raise UnsupportedError(f"the zip is unsupported: {error}") from None
-    except (zipfile.BadZipFile, zlib.error, struct.error, ValueError, OverflowError, RuntimeError) as error:
+    except _ZIP_ERRORS as error:
         raise CorruptError(f"the zip is damaged: {error}") from None
 
 
@@ -183,7 +193,7 @@ class _View(io.RawIOBase):
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: len(self._data)}[whence]
         if start + offset < 0:
-            raise ValueError("negative position")
+            raise OSError("negative position")  # zipfile expects this one
         self._position = start + offset
         return self._position
 

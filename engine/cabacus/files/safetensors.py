@@ -156,11 +156,12 @@ def _counts(name: str, key: str, value: object) -> tuple[int, ...]:
 
 
 def _dtype(name: str, spelling: object) -> DType:
-    dtype = BY_SAFETENSORS.get(spelling) if isinstance(spelling, str) else None
-    if dtype is None:
+    if not isinstance(spelling, str):
+        raise CorruptError(f"tensor {name!r}: dtype is no string", tensor=name)
+    if spelling not in BY_SAFETENSORS:
         why = "is smaller than a byte" if spelling in _SUB_BYTE else "is unknown"
         raise UnsupportedError(f"tensor {name!r}: the element type {spelling!r} {why}", tensor=name)
-    return dtype
+    return BY_SAFETENSORS[spelling]
 
 
 def _check_extents(extents: Mapping[str, tuple[int, int]], size: int) -> None:
