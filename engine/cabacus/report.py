@@ -25,7 +25,7 @@ __all__ = [
     "Verification",
 ]
 
-SHAPE_WIDTH = 16
+SHAPE_WIDTH = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,11 +160,11 @@ class Report:
         """Return the rows and totals as text, with a summary below."""
         header = ["tensor", "dtype", "shape", "coding", "weights", "size", "bits/w", "SNR dB", "step"]
         rows = [
-            [*_identity(row), tables.figure(row.bits_per_weight), _snr(row), tables.figure(row.step, 4)]
+            [*_identity(row), tables.figure(row.bits_per_weight, 3), _snr(row), tables.figure(row.step, 4)]
             for row in self.tensors
         ]
         totals = ["total", "", "", "", tables.count(self.parameters), tables.size(self.bytes)]
-        totals += [tables.figure(self.bits_per_weight), tables.figure(self.snr_db), tables.figure(self.step, 4)]
+        totals += [tables.figure(self.bits_per_weight, 3), tables.figure(self.snr_db), tables.figure(self.step, 4)]
         return "\n".join([tables.align(header, rows, left=4, totals=totals), "", *self._summary()])
 
     def _summary(self) -> list[str]:
@@ -266,10 +266,10 @@ class Inspection:
         """Return the rows and totals as text, with the metadata below."""
         header = ["tensor", "dtype", "shape", "coding", "weights", "size", "bits/w", "step"]
         rows = [
-            [*_identity(row), tables.figure(row.bits_per_weight), tables.figure(row.step, 4)] for row in self.tensors
+            [*_identity(row), tables.figure(row.bits_per_weight, 3), tables.figure(row.step, 4)] for row in self.tensors
         ]
         totals = ["total", "", "", "", tables.count(self.parameters), tables.size(self.bytes)]
-        totals += [tables.figure(self.bits_per_weight), ""]
+        totals += [tables.figure(self.bits_per_weight, 3), ""]
         lines = [
             tables.align(header, rows, left=4, totals=totals),
             "",
