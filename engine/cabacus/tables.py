@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
-__all__ = ["COLUMNS", "align", "count", "dtype", "figure", "finite", "shape", "shorten", "size"]
+__all__ = [
+    "COLUMNS",
+    "align",
+    "count",
+    "dtype",
+    "figure",
+    "finite",
+    "identity",
+    "plain",
+    "rate",
+    "shape",
+    "shorten",
+    "size",
+]
 
 COLUMNS = 100
 """The width that tables keep to, as far as their narrow columns allow."""
@@ -90,8 +103,42 @@ def figure(value: float | None, digits: int = 2) -> str:
 
 
 def shape(sizes: Sequence[int]) -> str:
-    """Return a shape as text: (300, 784) is '300x784', a scalar '()'."""
-    return "x".join(map(str, sizes)) or "()"
+    """Return a shape as short text: (300, 784) is '300x784', a scalar '()'."""
+    return shorten("x".join(map(str, sizes)) or "()", 12)
+
+
+def rate(size: int, weights: int) -> float:
+    """Return the bits per weight of so many bytes; 0 without weights."""
+    return 8 * size / weights if weights else 0.0
+
+
+class _Row(Protocol):
+    """What rows of reports and of inspections have in common."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def coding(self) -> str: ...
+    @property
+    def parameters(self) -> int: ...
+    @property
+    def bytes(self) -> int: ...
+
+
+def identity(row: _Row) -> list[str]:
+    """Return the cells with which a tensor's row begins: name, dtype, shape, coding, weights, size."""
+    name = shorten(row.name, COLUMNS)
+    return [name, dtype(row.dtype), shape(row.shape), row.coding, count(row.parameters), size(row.bytes)]
+
+
+def plain(value: Any, *properties: str, without: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the fields of a slotted dataclass, and some of its properties, as JSON values under their JSON names."""
+    names = [name for name in value.__slots__ if name not in without]
+    return {"lambda" if name == "lam" else name: finite(getattr(value, name)) for name in (*names, *properties)}
 
 
 def dtype(name: str) -> str:

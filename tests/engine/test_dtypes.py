@@ -235,7 +235,7 @@ def test_raw_tensors_refuse_what_numpy_has() -> None:
     with pytest.raises(InputError, match="uint16"):
         RawTensor("bfloat16", np.zeros(2, np.uint8))
     with pytest.raises(ValueError, match="copy"):
-        np.asarray(RawTensor("bfloat16", np.zeros(2, np.uint16)), copy=False)
+        RawTensor("bfloat16", np.zeros(2, np.uint16)).__array__(copy=False)
 
 
 WITHOUT_ML_DTYPES = """

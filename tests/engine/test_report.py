@@ -9,17 +9,9 @@ from typing import Any
 import pytest
 
 from cabacus import tables
+from cabacus.inspection import Inspection, TensorInspection, TensorVerification, Verification
 from cabacus.options import Target
-from cabacus.report import (
-    Curve,
-    CurvePoint,
-    Inspection,
-    Report,
-    TensorInspection,
-    TensorReport,
-    TensorVerification,
-    Verification,
-)
+from cabacus.report import Curve, CurvePoint, Report, TensorReport
 
 ROW_KEYS = [
     "name",
