@@ -47,7 +47,12 @@ def integer(value: object, field: str, *, low: int, high: int) -> int:
 
 
 def flag(value: object, field: str) -> bool:
-    """Return a truth value: True or False, nothing that merely counts as one."""
+    """Return a truth value: True or False, nothing that merely counts as one.
+
+    >>> flag(1, "keep")
+    Traceback (most recent call last):
+    cabacus.errors.InputError: keep is 1; pass true or false
+    """
     if not isinstance(value, bool):
         raise refusal(value, field, "true or false")
     return value
@@ -92,12 +97,20 @@ def encodable(text: str) -> bool:
 
 
 def near(value: object, words: Iterable[str]) -> str:
-    """Return " (did you mean 'word'?)" if a word is near, else nothing."""
+    """Return " (did you mean 'word'?)" if a word is near, else nothing.
+
+    >>> near("stpe", ["step", "keep"])
+    " (did you mean 'step'?)"
+    """
     found = difflib.get_close_matches(value, list(words), 1) if isinstance(value, str) else []
     return f" (did you mean {found[0]!r}?)" if found else ""
 
 
 def refusal(value: object, field: str, wanted: str) -> InputError:
-    """Return the error that `field` is `value`, but should be what `wanted` says."""
+    """Return the error that `field` is `value`, but should be what `wanted` says.
+
+    >>> refusal(-1, "step", "a number above 0").field
+    'step'
+    """
     shown = repr(value)
     return InputError(f"{field} is {shown if len(shown) <= 80 else shown[:77] + '...'}; pass {wanted}", field=field)

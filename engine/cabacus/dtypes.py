@@ -47,6 +47,9 @@ class DType:
 
     `id` is its number in the file format and never changes. `safetensors` is its name in that format, if it has one.
     `storage` is the NumPy type of its bits in memory and in files: the type itself where NumPy has it.
+
+    >>> BY_NAME["bfloat16"].id, BY_NAME["bfloat16"].itemsize, BY_NAME["bfloat16"].storage
+    (17, 2, 'uint16')
     """
 
     id: int
@@ -204,6 +207,9 @@ def canonical(array: Array) -> Array:
     """Return the array in C order, aligned and in the machine's byte order; no copy where it is so already.
 
     Shape (also of 0-d arrays) and values stay. Arrays that come from files may be unaligned.
+
+    >>> canonical(np.ones((2, 3), ">f4").T).dtype
+    dtype('float32')
     """
     return np.require(array, array.dtype.newbyteorder("="), ["C_CONTIGUOUS", "ALIGNED"])
 

@@ -29,7 +29,14 @@ __all__ = [
 
 
 class CabacusError(Exception):
-    """Base of all errors of cabacus. `tensor` names the tensor at fault, where one is."""
+    """Base of all errors of cabacus. `tensor` names the tensor at fault, where one is.
+
+    >>> try:
+    ...     raise CorruptError("slice 3 has another checksum", tensor="fc.weight")
+    ... except CabacusError as error:
+    ...     print(f"{error.tensor}: {error}")
+    fc.weight: slice 3 has another checksum
+    """
 
     def __init__(self, message: str, *, tensor: str | None = None) -> None:
         super().__init__(message)

@@ -49,6 +49,12 @@ class Inspection:
     """What a file says of itself in its header, without decoding a weight.
 
     `base` is the digest in hex of the base that it needs, if any. `original_bytes` counts the decoded tensors' data.
+
+    >>> row = TensorInspection(name="w", dtype="float32", shape=(4,), coding="levels", parameters=4, bytes=2,
+    ...     original_bytes=16)
+    >>> inspection = Inspection(version=0, bytes=32, header_bytes=24, tensors=(row,))
+    >>> inspection.ratio, row.bits_per_weight
+    (0.5, 4.0)
     """
 
     version: int
@@ -130,6 +136,9 @@ class Verification:
     """Whether a file is whole, and how far its tensors are from the original's.
 
     `error` says what is wrong with the file as a whole. `compared` tells whether there was an original.
+
+    >>> print(Verification(bytes=1000, error="the header has another checksum").table())
+    FAILED: 0 tensors, 1.00 kB; the header has another checksum
     """
 
     bytes: int

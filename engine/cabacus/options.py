@@ -38,7 +38,11 @@ DEFAULT_SNR_DB = 40.0
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What compression aims at: one of TARGETS and its value. `chosen` is False for the default."""
+    """What compression aims at: one of TARGETS and its value. `chosen` is False for the default.
+
+    >>> Target("ratio", 10.0).to_json()
+    {'name': 'ratio', 'value': 10.0, 'chosen': True}
+    """
 
     name: TargetName
     value: Any
@@ -55,6 +59,9 @@ class Options:
 
     `sigma`, `importance` (a mapping of arrays or a path) and `base` (a path, bytes or mapping) are carried as they
     came: they are checked against the model when it is known.
+
+    >>> Options().target.name, Options().distortion
+    ('snr_db', 'balanced')
     """
 
     target: Target = Target("snr_db", DEFAULT_SNR_DB, chosen=False)

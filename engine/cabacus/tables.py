@@ -103,12 +103,20 @@ def figure(value: float | None, digits: int = 2) -> str:
 
 
 def shape(sizes: Sequence[int]) -> str:
-    """Return a shape as short text: (300, 784) is '300x784', a scalar '()'."""
+    """Return a shape as short text.
+
+    >>> shape((300, 784)), shape(())
+    ('300x784', '()')
+    """
     return shorten("x".join(map(str, sizes)) or "()", 12)
 
 
 def rate(size: int, weights: int) -> float:
-    """Return the bits per weight of so many bytes; 0 without weights."""
+    """Return the bits per weight of so many bytes; 0 without weights.
+
+    >>> rate(100, 400)
+    2.0
+    """
     return 8 * size / weights if weights else 0.0
 
 

@@ -62,7 +62,12 @@ def read(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> Tensors:
 
 
 def parse(data: bytes | bytearray | memoryview, *, limits: Limits = DEFAULT_LIMITS) -> Tensors:
-    """Return the tensors of a file's bytes, as `read` does."""
+    """Return the tensors of a file's bytes, as `read` does.
+
+    >>> parse(b"GGUF")
+    Traceback (most recent call last):
+    cabacus.errors.UnsupportedError: this is a GGUF file; tensors are read from safetensors, npz and npy
+    """
     view = memoryview(data)
     kind = sniff(view[:SNIFF_BYTES])
     if kind is None:

@@ -115,7 +115,13 @@ def write_header(tensor: Tensor) -> bytes:
 
 
 def write_to(file: BinaryIO, tensors: Tensors) -> None:
-    """Write the only tensor of `tensors` as an npy file, which keeps neither its name nor the metadata."""
+    """Write the only tensor of `tensors` as an npy file, which keeps neither its name nor the metadata.
+
+    >>> file = io.BytesIO()
+    >>> write_to(file, Tensors({"w": np.arange(3)}))
+    >>> np.load(io.BytesIO(file.getvalue())).tolist()
+    [0, 1, 2]
+    """
     if len(tensors) != 1:
         raise InputError(f"npy holds one array, not {len(tensors)}; write .npz or .safetensors")
     ((name, tensor),) = tensors.items()

@@ -63,6 +63,11 @@ def write_to(file: BinaryIO, tensors: Tensors) -> None:
     """Write a safetensors file, one tensor at a time; `file` needs `write` alone.
 
     Raises InputError for element types that the format lacks, before anything is written.
+
+    >>> file = io.BytesIO()
+    >>> write_to(file, Tensors({"w": np.array([3, 4], np.uint8)}))
+    >>> file.getvalue()[8:]
+    b'{"w":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}   \\x03\\x04'
     """
     dtypes = {name: _writable(name, BY_NAME[dtype_name(tensor)]) for name, tensor in tensors.items()}
     # Wide types first: then every tensor is aligned to its items, for readers that map the file.

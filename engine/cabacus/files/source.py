@@ -25,6 +25,9 @@ def open_buffer(source: Source, limits: Limits) -> memoryview:
     Regular files are memory-mapped: the buffer keeps the map alive, and the file must not be truncated meanwhile.
     What cannot be mapped (a pipe, a socket, a decompressor) is first copied to an unnamed temporary file, up to
     `limits.output_bytes`. A file object is not closed.
+
+    >>> open_buffer(io.BytesIO(b"abc"), Limits()).tolist()
+    [97, 98, 99]
     """
     if isinstance(source, bytes | bytearray | memoryview):
         return memoryview(source).cast("B").toreadonly()
