@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import FastAPI
 
 from cabacus.service.adapters import open_queue, open_store
 from cabacus.service.api import health, jobs, page, problems, work
 from cabacus.service.api.context import Context
+from cabacus.service.api.documentation import complete
 from cabacus.service.queue.port import Queue
 from cabacus.service.settings import Settings
 from cabacus.service.storage.port import Store
@@ -58,4 +61,11 @@ def create_app(settings: Settings, *, queue: Queue | None = None, store: Store |
     app.include_router(health.router)
     # metrics.router goes here.
     app.include_router(page.router)
+    app.openapi = _documented(app)  # type: ignore[method-assign]
     return app
+
+
+def _documented(app: FastAPI) -> Callable[[], dict[str, Any]]:
+    """The application's OpenAPI document, made once."""
+    made = app.openapi
+    return cache(lambda: complete(made()))

@@ -45,6 +45,32 @@ RESULT_HEADERS: Description = {
 }
 
 
+_NULL = "\0null"
+"""Stands for null in examples until `complete`: FastAPI drops what is null from its document."""
+
+
+def complete(document: Description) -> Description:
+    """FastAPI's document with the nulls of examples back, and without the validation errors that are never sent."""
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            invalid = operation["responses"].get("422", {}).get("content", {})
+            if "application/json" in invalid:
+                del operation["responses"]["422"]
+    for name in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(name, None)
+    completed: Description = _exchanged(document, _NULL, None)
+    return completed
+
+
+def _exchanged(value: Any, old: object, new: object) -> Any:
+    """A JSON value with every `old` in it replaced."""
+    if isinstance(value, dict):
+        return {key: _exchanged(item, old, new) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_exchanged(item, old, new) for item in value]
+    return new if value == old else value
+
+
 def refusals(*codes: str) -> dict[int | str, Description]:
     """Response descriptions for codes of the catalogue, grouped by status, each with an example."""
     responses: dict[int | str, Description] = {}
@@ -69,7 +95,7 @@ def refusals(*codes: str) -> dict[int | str, Description]:
 
 def _json(description: str, model: type[Any], example: object, headers: Description | None = None) -> Description:
     found: Description = {"description": description, "model": model}
-    found["content"] = {"application/json": {"example": example}}
+    found["content"] = {"application/json": {"example": _exchanged(example, None, _NULL)}}
     if headers:
         found["headers"] = headers
     return found
@@ -298,6 +324,8 @@ GET_RESULT: Description = {
 }
 HEAD_RESULT: Description = {
     "operation_id": "headResult",
+    "summary": "Look at the headers of a result",
+    "description": "The headers that GET would give, without the body.",
     "response_class": Response,
     "responses": {
         200: {"description": "The result's headers.", "headers": RESULT_HEADERS},

@@ -1,0 +1,124 @@
+"""A running API on a real socket, over the in-memory queue and a store in memory, in the test's own event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+
+from cabacus.service.api.context import UploadSlots
+from cabacus.service.job import Blob, Failure
+from cabacus.service.queue.port import Claim, Queue
+from cabacus.service.settings import Settings
+from cabacus.service.storage.port import Store
+
+SECONDS = 20
+"""After which a test that waits has failed."""
+
+
+class RunningApi:
+    """The API, its parts, and a caller of it. `work` and `fail` play a worker for the next job."""
+
+    def __init__(self, http: httpx.AsyncClient, port: int, queue: Queue, store: Store, uploads: UploadSlots) -> None:
+        self.http, self.port, self.queue, self.store, self.uploads = http, port, queue, store, uploads
+        self._workers: list[asyncio.Task[None]] = []
+
+    def work(self, result: bytes, report: dict[str, Any], summary: dict[str, object]) -> None:
+        """Finish the next job with this result."""
+
+        async def finish(claim: Claim) -> None:
+            place = f"jobs/{claim.job.id}/output"
+            made = replace(
+                await self.put(f"{place}/model.cabac", result), media_type="application/vnd.cabacus", name="model.cabac"
+            )
+            said = replace(
+                await self.put(f"{place}/report.json", json.dumps(report).encode()), media_type="application/json"
+            )
+            await self.queue.finish(claim, result=made, report=said, summary=summary)
+
+        self._workers.append(asyncio.create_task(self._next(finish)))
+
+    def fail(self, failure: Failure) -> None:
+        """Let the next job fail."""
+
+        async def refuse(claim: Claim) -> None:
+            await self.queue.fail(claim, failure)
+
+        self._workers.append(asyncio.create_task(self._next(refuse)))
+
+    async def _next(self, end: Callable[[Claim], Awaitable[None]]) -> None:
+        claim = await self.queue.claim("worker", block_seconds=SECONDS)
+        assert claim is not None
+        await end(claim)
+
+    async def put(self, key: str, data: bytes) -> Blob:
+        """Store bytes."""
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield data
+
+        return await self.store.write(key, chunks())
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a condition."""
+        async with asyncio.timeout(SECONDS):
+            while not condition():
+                await asyncio.sleep(0.005)
+
+    async def stored(self) -> list[str]:
+        """The keys in the store."""
+        return sorted(self.store.d)
+
+    async def close(self) -> None:
+        """End the workers that found nothing to do."""
+        for worker in self._workers:
+            worker.cancel()
+        for error in await asyncio.gather(*self._workers, return_exceptions=True):
+            if isinstance(error, Exception):
+                raise error
+
+
+@asynccontextmanager
+async def running(**changes: Any) -> AsyncIterator[RunningApi]:
+    """Start the API with these settings."""
+    from cabacus.service.api.app import create_app
+    from fakes import MemoryQueue, MemoryStore
+    settings = Settings(**{"max_upload_bytes": 1 << 20, "max_wait_seconds": SECONDS, **changes})
+    queue, store = MemoryQueue(max_queued=settings.max_queued), MemoryStore()
+    app = create_app(settings, queue=queue, store=store)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1))
+    serving = asyncio.create_task(server._serve())
+    while not server.started:
+        await asyncio.sleep(0.001)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=SECONDS) as http:
+            api = RunningApi(http, port, queue, store, app.state.context.uploads)
+            try:
+                yield api
+            finally:
+                await api.close()
+    finally:
+        server.should_exit = True
+        await serving
+
+
+@pytest.fixture
+def service() -> Callable[..., None]:
+    """Runs an asynchronous check against a running API: `service(check, max_uploads=1)`."""
+
+    def run(check: Callable[[RunningApi], Awaitable[None]], **changes: Any) -> None:
+        async def main() -> None:
+            async with running(**changes) as api:
+                await check(api)
+
+        asyncio.run(main())
+
+    return run
