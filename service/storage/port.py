@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterable, AsyncIterator
 from pathlib import Path
 from typing import Protocol
 
 from cabacus.service.job import Blob
+
+_KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+MAX_KEY = 512
 
 
 class TooLarge(Exception):
@@ -17,23 +21,42 @@ class TooLarge(Exception):
         self.limit = limit
 
 
+def check_key(key: str) -> str:
+    """The key, if it is a relative path of letters, digits, `_`, `-` and `.`, no part of which begins with a dot."""
+    if len(key) > MAX_KEY or _KEY.fullmatch(key) is None:
+        raise ValueError(f"{key[:MAX_KEY]!r} is no storage key")
+    return key
+
+
 class Store(Protocol):
-    """Keys are relative paths of safe characters. All methods are coroutines."""
+    """Keys are relative paths of safe characters; see `check_key`. All methods but `read` are coroutines.
+
+    A store that does not answer raises OSError.
+    """
 
     async def write(self, key: str, chunks: AsyncIterable[bytes], *, limit: int | None = None) -> Blob:
-        """Stream a body to a new object while hashing and counting; at most a few MB are in memory. Raises TooLarge."""
+        """Stream a body to a new object while hashing and counting; some 20 MB at most are in memory.
+
+        Raises TooLarge, and whatever `chunks` raises; nothing of the body is kept then.
+        """
 
     async def write_file(self, key: str, path: Path) -> Blob:
-        """Store a local file as a new object."""
+        """Store a local file as a new object. The file must not change afterwards: it may become the object itself."""
 
     def read(self, key: str, *, start: int = 0, stop: int | None = None) -> AsyncIterator[bytes]:
         """Stream bytes [start, stop) of an object. Raises KeyError when it is not there."""
 
     async def fetch_file(self, key: str, path: Path) -> None:
-        """Copy an object to a local file. Raises KeyError."""
+        """Make an object a local file, which must not be changed: it may be the object itself. Raises KeyError."""
 
     async def delete(self, key: str) -> None:
         """Remove an object; a missing one is no error."""
 
+    async def delete_below(self, prefix: str) -> None:
+        """Remove every object whose key begins with `prefix` and a slash."""
+
     async def size(self, key: str) -> int | None:
         """Bytes of an object, or None when it is not there."""
+
+    def folders(self, prefix: str, *, older_seconds: float) -> AsyncIterator[str]:
+        """The parts that follow `prefix` and a slash in keys, each once, whose objects are all older than that."""

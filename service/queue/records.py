@@ -1,0 +1,79 @@
+"""A job as the fields of a Redis hash, and back. What never changes is one JSON document; what changes has a field."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, cast
+
+from cabacus.service.job import Blob, Failure, Job, State
+
+
+def new_record(job: Job) -> str:
+    """The part of a job that never changes, as JSON."""
+    return _dump(
+        {
+            "id": job.id,
+            "kind": job.kind,
+            "created": job.created,
+            "owner": job.owner,
+            "inputs": {role: asdict(blob) for role, blob in job.inputs.items()},
+            "options": job.options,
+        }
+    )
+
+
+def outcome_record(result: Blob | None, report: Blob | None, summary: Mapping[str, object]) -> str:
+    """What a job that is done left behind, as JSON."""
+    return _dump({"result": _optional(result), "report": _optional(report), "summary": dict(summary)})
+
+
+def failure_record(failure: Failure) -> str:
+    """Why a job failed, as JSON."""
+    return _dump(asdict(failure))
+
+
+def read_failure(text: str) -> Failure:
+    """Undo `failure_record`."""
+    return Failure(**json.loads(text))
+
+
+def read_job(fields: Mapping[str, str]) -> Job:
+    """The job of a hash's fields."""
+    fixed: dict[str, Any] = json.loads(fields["job"])
+    outcome: dict[str, Any] = json.loads(fields.get("outcome", "{}"))
+    return Job(
+        id=fixed["id"],
+        kind=fixed["kind"],
+        created=fixed["created"],
+        owner=fixed["owner"],
+        inputs={role: Blob(**blob) for role, blob in fixed["inputs"].items()},
+        options=fixed["options"],
+        state=cast(State, fields["state"]),
+        started=_moment(fields.get("started")),
+        finished=_moment(fields.get("finished")),
+        expires=_moment(fields.get("expires")),
+        progress=float(fields.get("progress", "0")),
+        attempts=int(fields.get("attempts", "0")),
+        result=_blob(outcome.get("result")),
+        report=_blob(outcome.get("report")),
+        summary=outcome.get("summary", {}),
+        error=read_failure(fields["error"]) if "error" in fields else None,
+    )
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def _optional(blob: Blob | None) -> dict[str, Any] | None:
+    return None if blob is None else asdict(blob)
+
+
+def _blob(value: dict[str, Any] | None) -> Blob | None:
+    return None if value is None else Blob(**value)
+
+
+def _moment(text: str | None) -> float | None:
+    return None if text is None else float(text)

@@ -1,0 +1,347 @@
+"""The queue on Redis Streams (Redis 6.2 or later, or Valkey). Ids and records only: bytes of models never go to Redis.
+
+Every key, for the namespace `cabacus`; the braces put all of them into one slot of a cluster:
+
+    {cabacus}:jobs          stream; an entry (field `id`) for each job that waits or runs; consumer group `workers`
+    {cabacus}:job:ID        hash; the record of a job:
+                              job       JSON of what never changes: id, kind, created, owner, inputs, options
+                              state     queued | running | done | failed | cancelled
+                              entry     its latest entry in the stream
+                              consumer  who ran it last
+                              tries     deliveries of earlier entries that count as failed
+                              attempts  deliveries in all
+                              progress  0 .. 1
+                              started finished expires    seconds since the epoch, by the server's clock
+                              outcome   JSON: result, report, summary          error  JSON: why it failed
+                              hidden    set once it is deleted or expired and only its files remain
+    {cabacus}:expiry        sorted set; id of each final job by the time at which it is to be forgotten
+    {cabacus}:owner:OWNER   sorted set; ids of an owner's jobs by the time of creation
+    {cabacus}:dead          stream; jobs that were given up: id, time, failure (JSON); the latest DEAD_LETTERS
+    {cabacus}:finished      pub/sub channel; the id of each job as it becomes final
+
+Nothing else is kept, and no key has a time to live: a record goes when its files are gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeVar
+
+import redis.asyncio as aredis
+from redis import exceptions
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff
+
+from cabacus.service.job import Blob, Failure, Job, State
+from cabacus.service.queue import scripts
+from cabacus.service.queue.port import LEASE_SECONDS, Claim, DeadLetter, full
+from cabacus.service.queue.records import failure_record, new_record, outcome_record, read_failure, read_job
+from cabacus.service.queue.wakeups import Wakeups
+
+T = TypeVar("T")
+
+GROUP = scripts.GROUP
+DEAD_LETTERS = 10_000
+MAX_BLOCK_SECONDS = 4.0
+"""The longest blocking read: well below the socket's timeout, which else ends it with an error."""
+SOCKET_SECONDS = 10.0
+RETRIES = 8
+"""With the backoff of `connect` about two seconds: a server that restarts is back by then."""
+RECHECK_SECONDS = 2.0
+"""A waiter looks again this often, should a message on the channel have been lost."""
+CONSUMER_SECONDS = 3600.0
+"""Consumers that hold nothing and have been silent for so long are dropped from the group."""
+EXPIRED_AT_ONCE = 100
+
+
+def connect(url: str) -> aredis.Redis:
+    """A client that retries with backoff, here and nowhere else."""
+    return aredis.Redis.from_url(
+        url,
+        decode_responses=True,
+        protocol=2,
+        socket_timeout=SOCKET_SECONDS,
+        socket_connect_timeout=2.0,
+        health_check_interval=15,
+        retry=Retry(ExponentialBackoff(cap=0.5, base=0.02), RETRIES),
+        retry_on_error=[exceptions.ConnectionError, exceptions.TimeoutError],
+    )
+
+
+class RedisQueue:
+    """The port `Queue` on Redis Streams. `limit` bounds depth; finished jobs are kept for `keep_seconds`."""
+
+    def __init__(self, url: str, *, namespace: str, limit: int, keep_seconds: float) -> None:
+        self._redis: Any = connect(url)  # its stubs leave open whether text is bytes, and a reply awaitable
+        self._root = f"{{{namespace}}}"
+        self._stream = f"{self._root}:jobs"
+        self._expiry = f"{self._root}:expiry"
+        self._dead = f"{self._root}:dead"
+        self._channel = f"{self._root}:finished"
+        self._limit = limit
+        self._keep = repr(float(keep_seconds))
+        self._wakeups = Wakeups(self._redis, self._channel)
+        register = self._redis.register_script
+        self._submit = register(scripts.SUBMIT)
+        self._start = register(scripts.START)
+        self._heartbeat = register(scripts.HEARTBEAT)
+        self._conclude = register(scripts.CONCLUDE)
+        self._cancel = register(scripts.CANCEL)
+        self._hand_back = register(scripts.HAND_BACK)
+        self._hide = register(scripts.HIDE)
+
+    # -- what the API needs --------------------------------------------------------------------------------------------
+
+    async def submit(self, job: Job) -> None:
+        """See Queue."""
+        record = new_record(job)
+        if not await self._run(self._submit, job.id, job.id, record, job.created, self._limit, owner=job.owner):
+            raise full(self._limit)
+
+    async def get(self, job_id: str) -> Job | None:
+        """See Queue."""
+        with _translated():
+            return _job(await self._redis.hgetall(self._key(job_id)))
+
+    async def jobs(self, *, owner: str, limit: int) -> list[Job]:
+        """See Queue."""
+        with _translated():
+            ids = await self._redis.zrevrange(self._owner(owner), 0, limit - 1)
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for job_id in ids:
+                    pipeline.hgetall(self._key(job_id))
+                records = await pipeline.execute()
+        return [job for job in map(_job, records) if job is not None]
+
+    async def wait(self, job_id: str, seconds: float) -> Job | None:
+        """See Queue."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        with _translated():
+            async with self._wakeups.on(job_id) as finished:
+                while True:
+                    finished.clear()
+                    job = await self.get(job_id)
+                    remaining = deadline - asyncio.get_running_loop().time()
+                    if job is None or job.final or remaining <= 0:
+                        return job
+                    async with _at_most(min(remaining, RECHECK_SECONDS)):
+                        await finished.wait()
+
+    async def cancel(self, job_id: str) -> Job | None:
+        """See Queue."""
+        return _job(_pairs(await self._run(self._cancel, job_id, job_id, self._keep, self._channel)))
+
+    async def delete(self, job_id: str) -> Job | None:
+        """See Queue."""
+        return await self._hidden(job_id, "final")
+
+    # -- what a worker needs -------------------------------------------------------------------------------------------
+
+    async def claim(self, consumer: str, *, block_seconds: float) -> Claim | None:
+        """See Queue."""
+        block = max(1, round(1000 * min(block_seconds, MAX_BLOCK_SECONDS)))
+
+        async def read() -> Any:
+            return await self._redis.xreadgroup(GROUP, consumer, {self._stream: ">"}, count=1, block=block)
+
+        found = await self._with_group(read)
+        return await self._started(consumer, *found[0][1][0]) if found else None
+
+    async def claim_stale(self, consumer: str, *, idle_seconds: float) -> Claim | None:
+        """See Queue."""
+        idle, cursor = round(1000 * idle_seconds), "0-0"
+        while True:
+
+            async def look(start: str = cursor) -> Any:
+                return await self._redis.xautoclaim(self._stream, GROUP, consumer, idle, start, count=1)
+
+            cursor, found, *_ = await self._with_group(look)
+            for entry, fields in found:
+                claim = await self._started(consumer, entry, fields)
+                if claim is not None:
+                    return claim
+            if cursor == "0-0":
+                return None
+
+    async def heartbeat(self, claim: Claim, *, progress: float | None = None) -> bool:
+        """See Queue."""
+        share = "" if progress is None else f"{progress:.4f}"
+        return bool(await self._run(self._heartbeat, claim.job.id, claim.entry, claim.consumer, share))
+
+    async def redeliver(self, claim: Claim) -> Claim | None:
+        """See Queue."""
+        fields = _pairs(await self._run(self._start, claim.job.id, claim.entry, claim.consumer, 1))
+        return _claim(fields, claim.entry, claim.consumer)
+
+    async def finish(
+        self, claim: Claim, *, result: Blob | None, report: Blob | None, summary: dict[str, object]
+    ) -> bool:
+        """See Queue."""
+        return await self._end(claim, "done", "outcome", outcome_record(result, report, summary))
+
+    async def fail(self, claim: Claim, failure: Failure, *, dead_letter: bool = False) -> bool:
+        """See Queue."""
+        letters = str(DEAD_LETTERS) if dead_letter else ""
+        return await self._end(claim, "failed", "error", failure_record(failure), letters)
+
+    async def hand_back(self, claim: Claim) -> None:
+        """See Queue."""
+        await self._run(self._hand_back, claim.job.id, claim.entry, claim.consumer, claim.job.id)
+
+    async def leave(self, consumer: str) -> None:
+        """See Queue."""
+
+        async def held() -> Any:
+            return await self._redis.xpending_range(self._stream, GROUP, "-", "+", 1000, consumername=consumer)
+
+        for pending in await self._with_group(held):
+            entry = pending["message_id"]
+            with _translated():
+                found = await self._redis.xrange(self._stream, entry, entry)
+            if found:
+                job_id = found[0][1]["id"]
+                await self._run(self._hand_back, job_id, entry, consumer, job_id)
+
+        async def drop() -> Any:
+            return await self._redis.xgroup_delconsumer(self._stream, GROUP, consumer)
+
+        await self._with_group(drop)
+
+    async def expired(self) -> list[Job]:
+        """See Queue."""
+        await self._drop_silent_consumers()
+        with _translated():
+            seconds, micros = await self._redis.time()
+            due = await self._redis.zrange(
+                self._expiry, "-inf", f"{seconds}.{micros:06d}", byscore=True, offset=0, num=EXPIRED_AT_ONCE
+            )
+        found = [await self._hidden(job_id, "due") for job_id in due]
+        return [job for job in found if job is not None]
+
+    async def forget(self, job_id: str) -> None:
+        """See Queue."""
+        with _translated():
+            async with self._redis.pipeline(transaction=True) as pipeline:
+                pipeline.delete(self._key(job_id))
+                pipeline.zrem(self._expiry, job_id)
+                await pipeline.execute()
+
+    async def dead_letters(self, *, limit: int) -> list[DeadLetter]:
+        """See Queue."""
+        with _translated():
+            letters = await self._redis.xrevrange(self._dead, count=limit)
+        return [DeadLetter(it["id"], read_failure(it["failure"]), float(it["time"])) for _, it in letters]
+
+    # -- both ----------------------------------------------------------------------------------------------------------
+
+    async def depth(self) -> int:
+        """See Queue."""
+        with _translated():
+            return int(await self._redis.xlen(self._stream))
+
+    async def ping(self) -> bool:
+        """See Queue."""
+        try:
+            with _translated():
+                return bool(await self._redis.ping())
+        except ConnectionError:
+            return False
+
+    async def close(self) -> None:
+        """See Queue."""
+        await self._wakeups.close()
+        await self._redis.aclose()
+
+    # -- inside --------------------------------------------------------------------------------------------------------
+
+    def _key(self, job_id: str) -> str:
+        return f"{self._root}:job:{job_id}"
+
+    def _owner(self, owner: str) -> str:
+        return f"{self._root}:owner:{owner}"
+
+    async def _run(self, script: Any, job_id: str, *arguments: object, owner: str = "") -> Any:
+        keys = [self._stream, self._key(job_id), self._expiry, self._owner(owner), self._dead]
+
+        async def call() -> Any:
+            return await script(keys=keys, args=list(arguments))
+
+        return await self._with_group(call)
+
+    async def _with_group(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Call; where the consumer group is missing (a new or an emptied server), make it and call again."""
+        with _translated():
+            try:
+                return await call()
+            except exceptions.ResponseError as error:
+                if "NOGROUP" not in str(error):
+                    raise
+            try:
+                await self._redis.xgroup_create(self._stream, GROUP, id="0", mkstream=True)
+            except exceptions.ResponseError as error:
+                if "BUSYGROUP" not in str(error):  # another client was quicker
+                    raise
+            return await call()
+
+    async def _started(self, consumer: str, entry: str, fields: dict[str, str]) -> Claim | None:
+        record = await self._run(self._start, fields["id"], entry, consumer, 0)
+        return _claim(_pairs(record), entry, consumer)
+
+    async def _end(self, claim: Claim, state: State, name: str, text: str, letters: str = "") -> bool:
+        job_id = claim.job.id
+        arguments = (claim.entry, claim.consumer, job_id, state, name, text, self._keep, self._channel, letters)
+        return bool(await self._run(self._conclude, job_id, *arguments))
+
+    async def _hidden(self, job_id: str, condition: str) -> Job | None:
+        with _translated():
+            known = await self._redis.hgetall(self._key(job_id))
+        owner = read_job(known).owner if known else ""
+        fields = _pairs(await self._run(self._hide, job_id, job_id, LEASE_SECONDS, condition, owner=owner))
+        return read_job(fields) if fields else None
+
+    async def _drop_silent_consumers(self) -> None:
+        """Workers that were killed cannot sign off; forget those that hold nothing."""
+
+        async def look() -> Any:
+            return await self._redis.xinfo_consumers(self._stream, GROUP)
+
+        for consumer in await self._with_group(look):
+            if consumer["pending"] == 0 and consumer["idle"] > 1000 * CONSUMER_SECONDS:
+                await self.leave(consumer["name"])
+
+
+def _claim(fields: dict[str, str], entry: str, consumer: str) -> Claim | None:
+    if not fields:
+        return None
+    job = read_job(fields)
+    return Claim(job, entry, consumer, job.attempts)
+
+
+def _job(fields: dict[str, str]) -> Job | None:
+    return read_job(fields) if "job" in fields and "hidden" not in fields else None
+
+
+def _pairs(flat: list[str] | None) -> dict[str, str]:
+    """A hash as a script returns it: names and values in turn."""
+    return dict(zip(flat[::2], flat[1::2], strict=True)) if flat else {}
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Say ConnectionError where the client says one of its own."""
+    try:
+        yield
+    except (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.ReadOnlyError, OSError) as error:
+        raise ConnectionError(f"the queue's server does not answer: {error}") from error
+
+
+@asynccontextmanager
+async def _at_most(seconds: float) -> AsyncIterator[None]:
+    """Go on when the time is over, without an error."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        pass

@@ -1,0 +1,217 @@
+"""Every knob of the service: one frozen, typed value, read once from CABACUS_* and flags, and passed in.
+
+A field `max_queued` is the variable `CABACUS_MAX_QUEUED`. Refusals name the variable, so that an operator who reads one
+in a log knows what to turn.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Annotated, Any, Self, get_type_hints
+
+PREFIX = "CABACUS_"
+
+_DAY = 86400
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+
+
+class SettingsError(ValueError):
+    """A setting cannot be used; the message names its variable, what was given and what would do."""
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting.
+
+    >>> variable("max_queued")
+    'CABACUS_MAX_QUEUED'
+    """
+    return PREFIX + name.upper()
+
+
+def _state_folder() -> Path:
+    """Where a user's programs keep what must outlive them: the XDG base directories."""
+    home = os.environ.get("XDG_STATE_HOME", "")
+    return (Path(home) if os.path.isabs(home) else Path.home() / ".local" / "state") / "cabacus"
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _integer(low: int, high: int = 2**63 - 1) -> Callable[[object], int]:
+    def read(value: object) -> int:
+        if isinstance(value, str) and re.fullmatch(r"\s*-?[0-9]{1,19}\s*", value):
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise ValueError(
+                f"an integer from {low} to {high}" if high < 2**63 - 1 else f"an integer of at least {low}"
+            )
+        return value
+
+    return read
+
+
+def _bytes(low: int) -> Callable[[object], int]:
+    def read(value: object) -> int:
+        if isinstance(value, str):
+            match = re.fullmatch(r"\s*([0-9]{1,18})\s*([kmg]i?)?b?\s*", value.lower())
+            value = int(match[1]) * _UNITS[match[2] or ""] if match else None
+        if isinstance(value, bool) or not isinstance(value, int) or value < low:
+            raise ValueError(f"a number of bytes of at least {low}, such as 1048576, 500MB or 2GiB")
+        return value
+
+    return read
+
+
+def _seconds(low: float, high: float) -> Callable[[object], float]:
+    def read(value: object) -> float:
+        try:
+            number = float(value) if isinstance(value, str | int | float) else float("nan")
+        except ValueError:
+            number = float("nan")
+        if not low <= number <= high:
+            raise ValueError(f"a number of seconds from {low:g} to {high:g}")
+        return number
+
+    return read
+
+
+def _text(pattern: str, what: str) -> Callable[[object], str]:
+    def read(value: object) -> str:
+        if not isinstance(value, str) or re.fullmatch(pattern, value) is None:
+            raise ValueError(what)
+        return value
+
+    return read
+
+
+def _folder(value: object) -> Path:
+    if not isinstance(value, str | Path) or not str(value):
+        raise ValueError("a folder")
+    return Path(value).expanduser().absolute()
+
+
+def _choice(*words: str) -> Callable[[object], str]:
+    def read(value: object) -> str:
+        if value not in words:
+            raise ValueError("one of " + ", ".join(words))
+        return str(value)
+
+    return read
+
+
+@dataclass(frozen=True)
+class Knob:
+    """How a setting is read, which checks it, and what it means."""
+
+    read: Callable[[object], Any]
+    help: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The service's configuration. Make one with `from_environment`; bare values are checked the same way."""
+
+    host: Annotated[str, Knob(_text(r"[^\s/]+", "a host name or address"), "address to listen on")] = "127.0.0.1"
+    port: Annotated[int, Knob(_integer(0, 65535), "port to listen on; 0 takes a free one")] = 8000
+    workers: Annotated[int, Knob(_integer(1, 1024), "jobs that a worker process runs at the same time")] = field(
+        default_factory=_cores
+    )
+    threads: Annotated[int, Knob(_integer(0, 1024), "threads of one job; 0 shares the cores among the jobs")] = 0
+    state: Annotated[Path, Knob(_folder, "folder for the embedded queue and the default storage")] = field(
+        default_factory=_state_folder
+    )
+    redis: Annotated[
+        str,
+        Knob(
+            _text(r"|(rediss?|unix)://.+", "a URL: redis://HOST:PORT/0, rediss://... or unix:///PATH"),
+            "URL of Redis or Valkey; empty: `serve` starts one of its own",
+        ),
+    ] = ""
+    namespace: Annotated[
+        str, Knob(_text(r"[\w.-]{1,64}", "1 to 64 letters, digits, _, . or -"), "first part of every key in Redis")
+    ] = "cabacus"
+    storage: Annotated[
+        str,
+        Knob(
+            _text(r"|/.*|(file|s3|gs|az|memory)://.*", "an absolute folder or a URL: file://, s3://, gs://, az://"),
+            "where files are kept, a folder or a URL; empty: below the state folder",
+        ),
+    ] = ""
+    max_upload_bytes: Annotated[int, Knob(_bytes(1), "longest request body, in bytes")] = 8 * 2**30
+    max_uploads: Annotated[int, Knob(_integer(1), "request bodies read at the same time")] = 16
+    max_queued: Annotated[int, Knob(_integer(1), "jobs waiting or running")] = 1000
+    max_wait_seconds: Annotated[float, Knob(_seconds(0, _DAY), "longest that a request may wait for its job")] = 300.0
+    max_deliveries: Annotated[
+        int, Knob(_integer(1, 100), "runs of a job whose process dies each time, before it is given up")
+    ] = 3
+    job_seconds: Annotated[float, Knob(_seconds(0.05, 30 * _DAY), "longest run of a job; then it is killed")] = 3600.0
+    job_memory_bytes: Annotated[int, Knob(_bytes(0), "most memory of a job, in bytes; 0: no limit")] = 0
+    result_seconds: Annotated[
+        float, Knob(_seconds(0.05, 366 * _DAY), "how long finished jobs and their files are kept")
+    ] = float(_DAY)
+    idle_seconds: Annotated[
+        float, Knob(_seconds(0.1, 3600), "silence after which a worker's job is given to another")
+    ] = 15.0
+    sweep_seconds: Annotated[float, Knob(_seconds(0.05, 3600), "time between looks for expired jobs")] = 10.0
+    stop_seconds: Annotated[float, Knob(_seconds(0, 3600), "how long a stopping worker lets its jobs run on")] = 10.0
+    log_level: Annotated[
+        str, Knob(_choice("debug", "info", "warning", "error"), "least level of messages that are logged")
+    ] = "info"
+
+    def __post_init__(self) -> None:
+        for name, knob in knobs().items():
+            try:
+                object.__setattr__(self, name, knob.read(getattr(self, name)))
+            except ValueError as error:
+                value = str(getattr(self, name))[:200]
+                raise SettingsError(f"{variable(name)} is {value!r}: set {error}") from None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None, **overrides: Any) -> Self:
+        """Read the settings; an override (a flag) that is not None wins over its variable. Raises SettingsError.
+
+        Variables that are set but empty count as not set.
+
+        >>> Settings.from_environment({"CABACUS_PORT": "9000"}, workers=2).port
+        9000
+        """
+        environment = os.environ if environment is None else environment
+        known = knobs().keys()
+        given: dict[str, Any] = {name: environment[variable(name)] for name in known if environment.get(variable(name))}
+        given |= {name: value for name, value in overrides.items() if value is not None}
+        return cls(**given)
+
+    def to_environment(self) -> dict[str, str]:
+        """The variables that give the same settings to a child process."""
+        return {variable(name): str(getattr(self, name)) for name in knobs()}
+
+    @property
+    def storage_url(self) -> str:
+        """Where files are kept: as set, or the default folder."""
+        return self.storage or str(self.state / "storage")
+
+    @property
+    def scratch(self) -> Path:
+        """Folder for the working files of jobs; beside the default storage, so that files can be linked, not copied."""
+        return self.state / "scratch"
+
+    @property
+    def job_threads(self) -> int:
+        """Threads of one job."""
+        return self.threads or max(1, _cores() // self.workers)
+
+    @property
+    def heartbeat_seconds(self) -> float:
+        """Time between signs of life: a third of the idle time, and short enough that a cancelled job stops at once."""
+        return min(self.idle_seconds / 3, 0.5)
+
+
+def knobs() -> dict[str, Knob]:
+    """Every setting by name, in order: for reading them, for help texts and for the README."""
+    hints = get_type_hints(Settings, include_extras=True)
+    return {item.name: hints[item.name].__metadata__[0] for item in fields(Settings)}
