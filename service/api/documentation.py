@@ -351,8 +351,7 @@ DELETE_JOB: Description = {
     "status_code": 200,
     "response_class": Response,
     "responses": {
-        200: _json("It had not started, and is cancelled.", JobView, {**QUEUED, "state": "cancelled"}),
-        202: _json("It is running; its worker is asked to stop.", JobView, {**QUEUED, "state": "running"}),
+        200: _json("It had not finished, and is cancelled.", JobView, {**QUEUED, "state": "cancelled"}),
         204: {"description": "It had finished, and is forgotten with its files."},
         **refusals("job_not_found", "unavailable"),
     },

@@ -13,7 +13,7 @@ from cabacus.service.api.preferences import read_preference
 from cabacus.service.api.problems import JobFailed
 from cabacus.service.api.replies import job_links, job_reply, job_view, report_reply, result_reply
 from cabacus.service.errors import ServiceError
-from cabacus.service.job import Blob, Job
+from cabacus.service.job import Job
 from cabacus.service.schemas import JobList
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
@@ -79,16 +79,15 @@ async def get_report(request: Request, job: Found, context: Current) -> Response
 async def delete_job(request: Request, job: Found, context: Current) -> Response:
     """Cancel a job that has not finished; forget one that has, with its files."""
     if job.final:
-        forgotten = await context.queue.delete(job.id)
-        if forgotten is None:
+        if await context.queue.delete(job.id) is None:
             raise _unknown(job.id)
-        for blob in _blobs(forgotten):
-            await context.store.delete(blob.key)
+        await context.store.delete_below(f"jobs/{job.id}")
+        await context.queue.forget(job.id)
         return Response(status_code=204)
     current = await context.queue.cancel(job.id)
     if current is None:
         raise _unknown(job.id)
-    return job_reply(request, current, status=200 if current.final else 202)
+    return job_reply(request, current)
 
 
 def _require_done(request: Request, job: Job) -> None:
@@ -103,7 +102,3 @@ def _require_done(request: Request, job: Job) -> None:
     if job.state == "failed":
         reason = f": {job.error.detail}" if job.error else ""
         raise ServiceError("job_failed", f"job {job.id} failed and has no result{reason}")
-
-
-def _blobs(job: Job) -> list[Blob]:
-    return [*job.inputs.values(), *(blob for blob in (job.result, job.report) if blob is not None)]

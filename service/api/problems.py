@@ -41,7 +41,7 @@ _HANDLED = (
     ClientDisconnect,
     RequestValidationError,
     HTTPException,
-    ConnectionError,
+    OSError,
     Exception,
 )
 
@@ -83,9 +83,9 @@ def problem_of(error: Exception) -> tuple[Problem, dict[str, str]]:
             return problem(Failure("invalid_option", f"{name}: {fault['msg']}", field=name)), {}
         case HTTPException():
             return _of_http(error)
-        case ConnectionError():
-            logger.error("the queue does not answer: %s", error)
-            failure = Failure("unavailable", "the service's queue does not answer; try again shortly")
+        case OSError():  # by the ports: a queue or a store that does not answer
+            logger.error("the queue or the store does not answer: %s", error)
+            failure = Failure("unavailable", "the service's queue or storage does not answer; try again shortly")
             return problem(failure), {"Retry-After": str(RETRY_SECONDS)}
         case _:
             reference = secrets.token_hex(6)

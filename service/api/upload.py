@@ -1,4 +1,4 @@
-"""From the body of a request to blobs in the store, as a stream. A request that fails leaves nothing behind."""
+"""From the body of a request to blobs in the store, as a stream."""
 
 from __future__ import annotations
 
@@ -40,33 +40,23 @@ class Upload:
     options: dict[str, Any] | None = None
 
 
-async def receive(request: Request, kind: Kind, *, prefix: str, store: Store, limit: int) -> Upload:
+async def receive(request: Request, kind: Kind, prefix: str, store: Store, *, limit: int) -> Upload:
     """Stream the body into the store, under keys that begin with `prefix`.
 
-    `limit` bounds the whole body in bytes. Raises ServiceError; ClientDisconnect when the caller went away. Whatever is
-    raised, what was stored is removed first.
+    `limit` bounds the whole body in bytes. Raises ServiceError; ClientDisconnect when the caller went away. What was
+    stored until then is the caller's to remove.
     """
     _refuse_encoding(request)
     _refuse_length(request, limit)
     upload = Upload()
     body = _bounded(request.stream(), limit)
-    try:
-        content_type = request.headers.get("content-type")
-        if is_multipart(content_type):
-            async for part in read_parts(body, content_type or ""):
-                await _receive_part(part, kind, upload, prefix, store)
-        else:
-            upload.inputs["model"] = await _store(store, kind, "model", "", body, prefix)
-    except BaseException:
-        await discard(store, upload.inputs)
-        raise
+    content_type = request.headers.get("content-type")
+    if is_multipart(content_type):
+        async for part in read_parts(body, content_type or ""):
+            await _receive_part(part, kind, upload, prefix, store)
+    else:
+        upload.inputs["model"] = await _store(store, kind, "model", "", body, prefix)
     return upload
-
-
-async def discard(store: Store, inputs: dict[str, Blob]) -> None:
-    """Remove the blobs of a request that did not become a job."""
-    for blob in inputs.values():
-        await store.delete(blob.key)
 
 
 async def _receive_part(part: Part, kind: Kind, upload: Upload, prefix: str, store: Store) -> None:
@@ -110,12 +100,7 @@ async def _store(store: Store, kind: Kind, role: str, filename: str, chunks: Asy
             "empty_body", f"{role} is empty; send the file's bytes, as with curl --data-binary @FILE", field=role
         )
     found = _expect(kind, role, head)
-    key = f"{prefix}/{role}.{found.extension}"
-    try:
-        blob = await store.write(key, _joined(head, chunks))
-    except BaseException:
-        await store.delete(key)
-        raise
+    blob = await store.write(f"{prefix}/{role}.{found.extension}", _joined(head, chunks))
     return replace(blob, media_type=found.media_type, name=f"{_stem(filename) or role}.{found.extension}")
 
 

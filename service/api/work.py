@@ -14,36 +14,38 @@ from cabacus.service.api.options import read_options
 from cabacus.service.api.preferences import Preference, read_preference, wants_mixed
 from cabacus.service.api.problems import JobFailed
 from cabacus.service.api.replies import accepted, job_links, mixed_reply, result_reply
-from cabacus.service.api.upload import discard, receive, refuse_missing
+from cabacus.service.api.upload import receive, refuse_missing
 from cabacus.service.errors import ServiceError
 from cabacus.service.job import KINDS, Job, Kind
-from cabacus.service.queue.port import QueueFull
+from cabacus.service.queue.port import QueueFull, full
 
 router = APIRouter(tags=["work"])
 
 
 async def start(request: Request, kind: Kind, context: Context) -> Job:
-    """Read the request into a job and queue it. What can be refused is refused before the body is read."""
+    """Read the request into a job and queue it. A request that is refused leaves no file behind."""
     settings, queue, store = context.settings, context.queue, context.store
     query = request.query_params.multi_items()
-    read_options(kind, query)  # before the body is read
+    read_options(kind, query)  # what can be refused before the body is read, is
+    job_id = secrets.token_hex(16)
+    place = f"jobs/{job_id}"
     with context.uploads.slot():
         if await queue.depth() >= settings.max_queued:
-            raise QueueFull(
-                f"{settings.max_queued} jobs are waiting already; try again later, or raise CABACUS_MAX_QUEUED"
-            )
-        job_id = secrets.token_hex(16)
-        upload = await receive(
-            request, kind, prefix=f"jobs/{job_id}/input", store=store, limit=settings.max_upload_bytes
-        )
+            raise full(settings.max_queued)
+        try:
+            upload = await receive(request, kind, f"{place}/input", store, limit=settings.max_upload_bytes)
+            options = read_options(kind, query, upload.options)
+            refuse_missing(kind, upload.inputs, options)
+        except BaseException:
+            await store.delete_below(place)
+            raise
+    job = Job(job_id, kind, time.time(), upload.inputs, options)
     try:
-        options = read_options(kind, query, upload.options)
-        refuse_missing(kind, upload.inputs, options)
-        job = Job(job_id, kind, time.time(), upload.inputs, options)
         await queue.submit(job)
-    except BaseException:
-        await discard(store, upload.inputs)
+    except QueueFull:
+        await store.delete_below(place)
         raise
+    # Where the queue did not answer, the job may have been recorded: its files stay, and are swept up if it was not.
     return job
 
 

@@ -7,17 +7,20 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import uvicorn
 
+from cabacus.service.api.app import create_app
 from cabacus.service.api.context import UploadSlots
 from cabacus.service.job import Blob, Failure
-from cabacus.service.queue.port import Claim, Queue
+from cabacus.service.queue.memory import MemoryQueue
+from cabacus.service.queue.port import Claim
 from cabacus.service.settings import Settings
-from cabacus.service.storage.port import Store
+from cabacus.service.storage.object_store import ObjectStore
 
 SECONDS = 20
 """After which a test that waits has failed."""
@@ -26,8 +29,17 @@ SECONDS = 20
 class RunningApi:
     """The API, its parts, and a caller of it. `work` and `fail` play a worker for the next job."""
 
-    def __init__(self, http: httpx.AsyncClient, port: int, queue: Queue, store: Store, uploads: UploadSlots) -> None:
-        self.http, self.port, self.queue, self.store, self.uploads = http, port, queue, store, uploads
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        port: int,
+        folder: Path,
+        queue: MemoryQueue,
+        store: ObjectStore,
+        uploads: UploadSlots,
+    ) -> None:
+        self.http, self.port, self.folder = http, port, folder
+        self.queue, self.store, self.uploads = queue, store, uploads
         self._workers: list[asyncio.Task[None]] = []
 
     def work(self, result: bytes, report: dict[str, Any], summary: dict[str, object]) -> None:
@@ -72,9 +84,9 @@ class RunningApi:
             while not condition():
                 await asyncio.sleep(0.005)
 
-    async def stored(self) -> list[str]:
+    def stored(self) -> list[str]:
         """The keys in the store."""
-        return sorted(self.store.d)
+        return sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file())
 
     async def close(self) -> None:
         """End the workers that found nothing to do."""
@@ -86,12 +98,11 @@ class RunningApi:
 
 
 @asynccontextmanager
-async def running(**changes: Any) -> AsyncIterator[RunningApi]:
+async def running(folder: Path, **changes: Any) -> AsyncIterator[RunningApi]:
     """Start the API with these settings."""
-    from cabacus.service.api.app import create_app
-    from fakes import MemoryQueue, MemoryStore
-    settings = Settings(**{"max_upload_bytes": 1 << 20, "max_wait_seconds": SECONDS, **changes})
-    queue, store = MemoryQueue(max_queued=settings.max_queued), MemoryStore()
+    settings = Settings(**{"state": folder, "max_upload_bytes": 1 << 20, "max_wait_seconds": SECONDS, **changes})
+    queue = MemoryQueue(limit=settings.max_queued, keep_seconds=settings.result_seconds)
+    store = ObjectStore(str(folder))
     app = create_app(settings, queue=queue, store=store)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=1))
     serving = asyncio.create_task(server._serve())
@@ -100,7 +111,7 @@ async def running(**changes: Any) -> AsyncIterator[RunningApi]:
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=SECONDS) as http:
-            api = RunningApi(http, port, queue, store, app.state.context.uploads)
+            api = RunningApi(http, port, folder, queue, store, app.state.context.uploads)
             try:
                 yield api
             finally:
@@ -111,12 +122,12 @@ async def running(**changes: Any) -> AsyncIterator[RunningApi]:
 
 
 @pytest.fixture
-def service() -> Callable[..., None]:
+def service(tmp_path: Path) -> Callable[..., None]:
     """Runs an asynchronous check against a running API: `service(check, max_uploads=1)`."""
 
     def run(check: Callable[[RunningApi], Awaitable[None]], **changes: Any) -> None:
         async def main() -> None:
-            async with running(**changes) as api:
+            async with running(tmp_path, **changes) as api:
                 await check(api)
 
         asyncio.run(main())

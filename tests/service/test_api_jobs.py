@@ -156,9 +156,9 @@ def test_delete_cancels_what_waits_and_forgets_what_ended(service) -> None:
         assert (await api.http.get(path)).status_code == 404
         assert (await api.http.delete(path)).status_code == 404
         path = await done(api)
-        assert len(await api.stored()) == 3
+        assert len(api.stored()) == 3
         assert (await api.http.delete(path)).status_code == 204
-        assert await api.stored() == []
+        assert api.stored() == []
 
     service(check)
 

@@ -190,7 +190,7 @@ def test_forms_that_cannot_be_used_are_refused_and_leave_nothing(
 ) -> None:
     async def check(api) -> None:
         assert code(await api.http.post(path, files=files)) == refused
-        assert await api.stored() == []
+        assert api.stored() == []
         assert await api.queue.depth() == 0
 
     service(check)
@@ -217,7 +217,7 @@ def test_bodies_that_cannot_be_used_are_refused_and_leave_nothing(
     async def check(api) -> None:
         assert code(await api.http.post(path, content=body)) == refused
         assert code(await api.http.post(path, content=in_pieces(body))) == refused
-        assert await api.stored() == []
+        assert api.stored() == []
         assert await api.queue.depth() == 0
 
     service(check, max_upload_bytes=1000)
@@ -259,7 +259,7 @@ def test_a_caller_who_goes_away_leaves_nothing(service, kind: str) -> None:
         await api.until(lambda: api.uploads.taken == 1)
         writer.close()
         await api.until(lambda: api.uploads.taken == 0)
-        assert await api.stored() == []
+        assert api.stored() == []
         assert await api.queue.depth() == 0
         del reader
 
@@ -290,7 +290,7 @@ def test_queued_jobs_are_bounded(service) -> None:
         assert code(response) == (503, "queue_full")
         assert response.json()["limit"] == "CABACUS_MAX_QUEUED"
         assert "retry-after" in response.headers
-        assert len(await api.stored()) == 1
+        assert len(api.stored()) == 1
 
     service(check, max_queued=1)
 
