@@ -29,6 +29,7 @@ CATALOGUE: dict[str, Entry] = {
     "not_found": Entry(404, "There is nothing here"),
     "job_not_found": Entry(404, "There is no such job"),
     "method_not_allowed": Entry(405, "The method is not allowed here"),
+    "upload_timeout": Entry(408, "The body did not arrive"),
     "upload_too_large": Entry(413, "The upload is too large"),
     "unsupported_format": Entry(415, "The file format is not supported"),
     "unsupported_encoding": Entry(415, "The content encoding is not supported"),

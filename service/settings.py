@@ -144,6 +144,9 @@ class Settings:
     ] = ""
     max_upload_bytes: Annotated[int, Knob(_bytes(1), "longest request body, in bytes")] = 8 * 2**30
     max_uploads: Annotated[int, Knob(_integer(1), "request bodies read at the same time")] = 16
+    quiet_seconds: Annotated[
+        float, Knob(_seconds(0.05, 3600), "silence in a request body after which it is given up")
+    ] = 60.0
     max_queued: Annotated[int, Knob(_integer(1), "jobs waiting or running")] = 1000
     max_wait_seconds: Annotated[float, Knob(_seconds(0, _DAY), "longest that a request may wait for its job")] = 300.0
     max_deliveries: Annotated[

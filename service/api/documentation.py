@@ -145,6 +145,7 @@ _PARTS = {
 _WORK_REFUSALS = (
     "bad_multipart",
     "truncated_body",
+    "upload_timeout",
     "job_cancelled",
     "base_mismatch",
     "gone",
@@ -187,6 +188,10 @@ def describe_work(kind: Kind) -> Description:
         {**QUEUED, "kind": kind},
         queued_headers,
     )
+    queued["links"] = {
+        name: {"operationId": name, "parameters": {"job_id": "$response.body#/id"}}
+        for name in ("getJob", "getResult", "getReport", "deleteJob")
+    }
     return {
         "summary": summary,
         "description": f"The file is the body, whatever its content type, or the part `model` of a form.\n\n    {curl}",
@@ -257,7 +262,7 @@ def _request_body(kind: Kind) -> Description:
     parts["options"] = {**options, "description": "The options, instead of or beside query parameters."}
     required = ["model", "sigma"] if kind == "sweep" else ["model"]
     form = {
-        "schema": {"type": "object", "properties": parts, "required": required},
+        "schema": {"type": "object", "properties": parts, "required": required, "additionalProperties": False},
         "encoding": {"options": {"contentType": "application/json"}},
         "example": {"model": "@model", "options": {"snr_db": 30} if kind == "compress" else {}},
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -40,16 +41,18 @@ class Upload:
     options: dict[str, Any] | None = None
 
 
-async def receive(request: Request, kind: Kind, prefix: str, store: Store, *, limit: int) -> Upload:
+async def receive(
+    request: Request, kind: Kind, prefix: str, store: Store, *, limit: int, quiet_seconds: float
+) -> Upload:
     """Stream the body into the store, under keys that begin with `prefix`.
 
-    `limit` bounds the whole body in bytes. Raises ServiceError; ClientDisconnect when the caller went away. What was
-    stored until then is the caller's to remove.
+    `limit` bounds the whole body in bytes, `quiet_seconds` the silence between two pieces of it. Raises ServiceError;
+    ClientDisconnect when the caller went away. What was stored until then is the caller's to remove.
     """
     _refuse_encoding(request)
     _refuse_length(request, limit)
     upload = Upload()
-    body = _bounded(request.stream(), limit)
+    body = _bounded(request.stream(), limit, quiet_seconds)
     content_type = request.headers.get("content-type")
     if is_multipart(content_type):
         async for part in read_parts(body, content_type or ""):
@@ -132,14 +135,26 @@ async def _joined(head: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[byte
         yield chunk
 
 
-async def _bounded(body: AsyncIterator[bytes], limit: int) -> AsyncIterator[bytes]:
+async def _bounded(body: AsyncIterator[bytes], limit: int, quiet_seconds: float) -> AsyncIterator[bytes]:
     size = 0
-    async for chunk in body:
+    while (chunk := await _next(body, quiet_seconds)) is not None:
         size += len(chunk)
         if size > limit:
             raise _too_large(limit)
         if chunk:
             yield chunk
+
+
+async def _next(body: AsyncIterator[bytes], quiet_seconds: float) -> bytes | None:
+    try:
+        async with asyncio.timeout(quiet_seconds):
+            return await anext(body, None)
+    except TimeoutError:
+        raise ServiceError(
+            "upload_timeout",
+            f"nothing arrived for {quiet_seconds:g} s; send it again, or raise CABACUS_QUIET_SECONDS on the server",
+            limit="CABACUS_QUIET_SECONDS",
+        ) from None
 
 
 def _too_large(limit: int) -> ServiceError:

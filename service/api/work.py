@@ -33,7 +33,14 @@ async def start(request: Request, kind: Kind, context: Context) -> Job:
         if await queue.depth() >= settings.max_queued:
             raise full(settings.max_queued)
         try:
-            upload = await receive(request, kind, f"{place}/input", store, limit=settings.max_upload_bytes)
+            upload = await receive(
+                request,
+                kind,
+                f"{place}/input",
+                store,
+                limit=settings.max_upload_bytes,
+                quiet_seconds=settings.quiet_seconds,
+            )
             options = read_options(kind, query, upload.options)
             refuse_missing(kind, upload.inputs, options)
         except BaseException:

@@ -266,6 +266,22 @@ def test_a_caller_who_goes_away_leaves_nothing(service, kind: str) -> None:
     service(check)
 
 
+@pytest.mark.parametrize("kind", ["raw", "form"])
+def test_a_caller_who_falls_silent_gives_the_slot_back(service, kind: str) -> None:
+    async def check(api) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
+        media = b"multipart/form-data; boundary=b" if kind == "form" else b"application/octet-stream"
+        head = b"POST /compress HTTP/1.1\r\nHost: x\r\nContent-Type: %b\r\nContent-Length: 999999\r\n\r\n" % media
+        opening = b"--b\r\nContent-Disposition: form-data; name=model\r\n\r\n" if kind == "form" else b""
+        writer.write(head + opening + MODEL + bytes(2000))
+        assert b"408" in await reader.readline()
+        writer.close()
+        assert api.uploads.taken == 0
+        assert api.stored() == []
+
+    service(check, quiet_seconds=0.2)
+
+
 def test_uploads_at_the_same_time_are_bounded(service) -> None:
     async def check(api) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", api.port)
