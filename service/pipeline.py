@@ -1,0 +1,235 @@
+"""The work itself: files in, a file, a report and its figures out. Pure functions around the engine; no HTTP, no queue.
+
+It runs in a child process of the worker. What the data or the options are to blame for becomes a Refusal with a Failure
+that names the fault and the remedy; anything else is a fault of ours and is raised as it is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import cabacus
+from cabacus.errors import (
+    BaseMismatchError,
+    CabacusError,
+    CorruptError,
+    FormatError,
+    InputError,
+    LimitError,
+    TruncatedError,
+    UnsupportedError,
+)
+from cabacus.service.job import Failure, Kind
+
+Progress: TypeAlias = Callable[[int, int], object]
+"""Called with steps done and steps in all, from any thread."""
+
+SUMMARY = ("bytes", "original_bytes", "ratio", "bits_per_weight", "snr_db", "mse")
+"""The figures of a report that go into the result's headers; an SNR of null means that everything is exact."""
+
+MEDIA_TYPES = {
+    "cabac": "application/vnd.cabacus",
+    "safetensors": "application/vnd.safetensors",
+    "npz": "application/vnd.numpy.npz",
+    "npy": "application/vnd.numpy.npy",
+}
+
+_CODING = ("lambda", "rate_weight", "quantizer", "candidates", "effort", "distortion", "rule")
+_TARGETS = ("snr_db", "bits_per_weight", "ratio", "max_bytes", "max_abs_error", "step", "s")
+OPTIONS: dict[Kind, frozenset[str]] = {
+    "compress": frozenset({*_TARGETS, *_CODING}),
+    "decompress": frozenset({"name", "format"}),
+    "inspect": frozenset(),
+    "verify": frozenset(),
+    "sweep": frozenset({"s", *_CODING}),
+}
+"""The options of each kind of job beside `threads`, under their names in the API."""
+
+_CODES: tuple[tuple[type[CabacusError], str], ...] = (
+    (BaseMismatchError, "base_mismatch"),
+    (LimitError, "limit_exceeded"),
+    (UnsupportedError, "unsupported"),
+    (TruncatedError, "truncated"),
+    (CorruptError, "corrupt"),
+    (FormatError, "invalid_format"),
+)
+_ENGINE_NAMES = {"lambda": "lam", "rule": "rules"}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One piece of work: local files by role, options under their API names, a folder for output, threads to use."""
+
+    kind: Kind
+    inputs: Mapping[str, Path]
+    options: Mapping[str, Any]
+    folder: Path
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class Product:
+    """What came out. `report` and `result` are files in the task's folder; without `result` the report is the result.
+
+    `extension` names the result's format; see MEDIA_TYPES.
+    """
+
+    report: Path
+    summary: dict[str, Any]
+    result: Path | None = None
+    extension: str = "json"
+
+    @property
+    def media_type(self) -> str:
+        """The media type of the result."""
+        return MEDIA_TYPES.get(self.extension, "application/json")
+
+
+class Refusal(Exception):
+    """The work cannot be done, for a reason that the caller can mend."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.detail)
+        self.failure = failure
+
+
+def run(task: Task, progress: Progress) -> Product:
+    """Do the work. Raises Refusal; OSError; whatever a fault of ours raises."""
+    try:
+        _check(task)
+        return _STEPS[task.kind](task, progress)
+    except CabacusError as error:
+        raise Refusal(failure_of(error)) from error
+    except MemoryError as error:
+        detail = "the job needs more memory than it may have; send a smaller model, or raise CABACUS_JOB_MEMORY_BYTES"
+        raise Refusal(Failure("memory_limit", detail, limit="CABACUS_JOB_MEMORY_BYTES")) from error
+
+
+def failure_of(error: CabacusError) -> Failure:
+    """What the engine says, as a Failure; options go by their API names."""
+    if isinstance(error, InputError):
+        field = {name: api for api, name in _ENGINE_NAMES.items()}.get(error.field or "", error.field)
+        is_option = any(field in names for names in OPTIONS.values())
+        return Failure("invalid_option" if is_option else "invalid_input", str(error), field, error.tensor)
+    code = next((code for kind, code in _CODES if isinstance(error, kind)), "invalid_input")
+    return Failure(code, str(error), tensor=error.tensor, limit=getattr(error, "limit", None))
+
+
+class _Result(Protocol):
+    """What the engine's reports have in common."""
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+def _compress(task: Task, progress: Progress) -> Product:
+    compressed = cabacus.compress(
+        task.inputs["model"],
+        base=task.inputs.get("base"),
+        **_coding(task),
+        threads=_threads(task),
+        progress=progress,
+    )
+    path = task.folder / "result.cabac"
+    compressed.save(path)
+    return _product(task, compressed.report.to_json(), result=path, extension="cabac")
+
+
+def _decompress(task: Task, progress: Progress) -> Product:
+    model = task.inputs["model"]
+    inspection = cabacus.inspect(model)
+    names = _matching([row.name for row in inspection.tensors], task.options.get("name"))
+    extension = str(task.options.get("format", "safetensors"))
+    if extension not in ("safetensors", "npz", "npy"):
+        raise Refusal(
+            Failure("invalid_option", f"format is {extension!r}; use safetensors, npz or npy", field="format")
+        )
+    if extension == "npy" and len(names) != 1:
+        detail = f"npy holds exactly one tensor, these are {len(names)}; choose one by name, or use format=npz"
+        raise Refusal(Failure("invalid_option", detail, field="format"))
+    tensors = cabacus.decompress(model, names=names, base=task.inputs.get("base"), threads=_threads(task))
+    progress(1, 2)
+    path = task.folder / f"result.{extension}"
+    cabacus.write(path, tensors, inspection.metadata)
+    report = inspection.to_json()
+    if len(names) < len(inspection.tensors):
+        report["tensors"] = [row for row in report["tensors"] if row["name"] in set(names)]
+    report["format"] = extension
+    return _product(task, report, result=path, extension=extension)
+
+
+def _inspect(task: Task, progress: Progress) -> Product:
+    return _product(task, cabacus.inspect(task.inputs["model"]).to_json())
+
+
+def _verify(task: Task, progress: Progress) -> Product:
+    return _product(task, cabacus.verify(task.inputs["model"], task.inputs.get("against")).to_json())
+
+
+def _sweep(task: Task, progress: Progress) -> Product:
+    if "sigma" not in task.inputs:
+        detail = "a sweep needs sigma, a file with the standard deviation of each weight: send it as the part sigma"
+        raise Refusal(Failure("missing_part", detail, field="sigma"))
+    curve = cabacus.sweep(task.inputs["model"], **_coding(task), threads=_threads(task), progress=progress)
+    return _product(task, curve.to_json(), figures=curve.best.to_json())
+
+
+_STEPS: dict[Kind, Callable[[Task, Progress], Product]] = {
+    "compress": _compress,
+    "decompress": _decompress,
+    "inspect": _inspect,
+    "verify": _verify,
+    "sweep": _sweep,
+}
+
+
+def _check(task: Task) -> None:
+    """The API has looked at the options; this is for jobs that came another way, and for older workers."""
+    for name in task.options.keys() - OPTIONS[task.kind] - {"threads"}:
+        known = ", ".join(sorted(OPTIONS[task.kind])) or "none"
+        detail = f"{task.kind} knows no option {name!r}; it knows {known}"
+        raise Refusal(Failure("unknown_option", detail, field=name))
+    if "model" not in task.inputs:
+        raise Refusal(Failure("missing_part", "the part model is missing: the file to work on", field="model"))
+
+
+def _coding(task: Task) -> dict[str, Any]:
+    """The engine's keyword arguments for coding, from the options and the files beside the model."""
+    given = {_ENGINE_NAMES.get(name, name): value for name, value in task.options.items() if name != "threads"}
+    files = {role: task.inputs[role] for role in ("sigma", "importance") if role in task.inputs}
+    return {**given, **files}
+
+
+def _threads(task: Task) -> int | None:
+    """As many threads as the worker grants, or fewer where fewer are asked for."""
+    asked = task.options.get("threads")
+    return min((count for count in (asked, task.threads) if count is not None), default=None)
+
+
+def _matching(names: list[str], globs: Iterable[str] | None) -> list[str]:
+    if globs is None:
+        return names
+    chosen = list(globs)
+    for glob in chosen:
+        if not any(fnmatchcase(name, glob) for name in names):
+            detail = f"no tensor's name matches {glob!r}; /inspect lists the names"
+            raise Refusal(Failure("invalid_option", detail, field="name"))
+    return [name for name in names if any(fnmatchcase(name, glob) for glob in chosen)]
+
+
+def _product(
+    task: Task,
+    report: dict[str, Any],
+    *,
+    result: Path | None = None,
+    extension: str = "json",
+    figures: Mapping[str, Any] | None = None,
+) -> Product:
+    path = task.folder / "report.json"
+    path.write_text(json.dumps(report, allow_nan=False, ensure_ascii=False), encoding="utf-8")
+    source = report if figures is None else figures
+    return Product(path, {key: source[key] for key in SUMMARY if key in source}, result, extension)
