@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.types import Lifespan
 
 from cabacus.service.adapters import open_queue, open_store
 from cabacus.service.api import health, jobs, page, problems, work
@@ -28,18 +29,27 @@ application/problem+json (RFC 9457) with a stable `code`.
 
 
 def create_app(settings: Settings, *, queue: Queue | None = None, store: Store | None = None) -> FastAPI:
-    """The application for these settings; a queue or store that is given is used, and closed by whoever made it."""
+    """The application for these settings; a queue or store that is given is used, and closed by whoever made it.
+
+    Raises SettingsError when the settings name none that can be used. Nothing is connected before the first request.
+    """
+    context = Context(settings, queue or open_queue(settings), store or open_store(settings))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        chosen = queue or open_queue(settings)
-        app.state.context = Context(settings, chosen, store or open_store(settings))
         try:
             yield
         finally:
             if queue is None:
-                await chosen.close()
+                await context.queue.close()
 
+    app = build(lifespan)
+    app.state.context = context
+    return app
+
+
+def build(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
+    """The routes and their description, without the parts that they work with."""
     app = FastAPI(
         title="cabacus",
         summary="Neural-network weight compression as a service",

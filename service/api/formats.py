@@ -58,8 +58,10 @@ def sniff(head: bytes) -> Format:
         return CABACUS
     if head.startswith(b"\x93NUMPY"):
         return NPY
-    if head.startswith(b"PK\x05\x06") or (head.startswith(b"PK\x03\x04") and _zip_member(head).endswith(b".npy")):
-        return NPZ  # the first is an empty archive
+    if head.startswith(b"PK\x05\x06"):  # an empty archive
+        return NPZ
+    if head.startswith(b"PK\x03\x04") and (_zip_member(head) or b".npy").endswith(b".npy"):
+        return NPZ
     if len(head) >= 9 and head[8:9] == b"{":  # a 64-bit length, then the JSON header
         return SAFETENSORS
     for matches, kind, advice in _FOREIGN:
@@ -73,5 +75,6 @@ def sniff(head: bytes) -> Format:
 
 
 def _zip_member(head: bytes) -> bytes:
-    """The name of a zip archive's first member, as far as `head` shows it."""
-    return head[30 : 30 + int.from_bytes(head[26:28], "little")]
+    """The name of a zip archive's first member; nothing when it is longer than `head`."""
+    stop = 30 + int.from_bytes(head[26:28], "little")
+    return head[30:stop] if stop <= len(head) else b""

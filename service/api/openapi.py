@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import sys
 
-from cabacus.service.api.app import create_app
-from cabacus.service.settings import Settings
+from cabacus.service.api.app import build
 
 
 def document() -> str:
     """The OpenAPI document as JSON text; the same on every machine."""
-    return json.dumps(create_app(Settings()).openapi(), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(build().openapi(), indent=2, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":

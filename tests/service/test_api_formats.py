@@ -39,6 +39,8 @@ def zipped(*names: str) -> bytes:
         (saved(np.savez, **ARRAYS), NPZ),
         (saved(np.savez_compressed, **ARRAYS), NPZ),
         (saved(np.savez), NPZ),
+        (saved(np.savez, **{"block/weight": np.ones(2)}), NPZ),
+        (saved(np.savez, **{"x" * 1000: np.ones(2)}), NPZ),
         (CABACUS_MAGIC + bytes(60), CABACUS),
     ],
 )

@@ -1,0 +1,52 @@
+"""`python -m cabacus.service.api`: the API as its own process, configured by CABACUS_*."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextlib import suppress
+
+import uvicorn
+
+from cabacus.service.api.app import create_app
+from cabacus.service.logs import configure_logs
+from cabacus.service.settings import Settings, SettingsError
+
+STOP_SECONDS = 10
+"""How long a stopping API lets answers run on."""
+KEEP_ALIVE_SECONDS = 75
+"""How long an idle connection stays open; longer than a usual proxy's, which must not be surprised by its end."""
+
+
+def make_server(settings: Settings) -> uvicorn.Server:
+    """A server that listens where the settings say. Raises SettingsError."""
+    config = uvicorn.Config(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
+    return uvicorn.Server(config)
+
+
+def main(settings: Settings | None = None) -> int:
+    """Run the API with these settings, else those of the environment; returns the exit status."""
+    try:
+        chosen = settings or Settings.from_environment()
+        configure_logs(chosen.log_level)
+        logging.getLogger("uvicorn.error").setLevel(logging.INFO)  # says where it listens
+        server = make_server(chosen)
+    except SettingsError as error:
+        print(f"cabacus api: {error}", file=sys.stderr)
+        return 2
+    with suppress(KeyboardInterrupt):  # raised once everything has ended
+        server.run()
+    return 0 if server.started else 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())
