@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from itertools import islice
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -34,10 +35,11 @@ def _sweep_points(value: object) -> object:
             numbers = [int(number) for number in part.split(":")]
             span = range(*numbers)
         except (TypeError, ValueError):
-            raise ValueError(f"{part!r} is neither an integer nor START:STOP[:STRIDE]") from None
-        if len(numbers) < 2 or not 0 < len(span) <= MAX_SWEEP_POINTS:
-            raise ValueError(f"{part!r} must hold between 1 and {MAX_SWEEP_POINTS} integers")
-        points.extend(span)
+            raise ValueError(f"{part[:80]!r} is neither an integer nor START:STOP[:STRIDE]") from None
+        some = list(islice(span, MAX_SWEEP_POINTS + 1))  # the length of a range may be more than len() can say
+        if not 0 < len(some) <= MAX_SWEEP_POINTS:
+            raise ValueError(f"{part[:80]!r} must hold between 1 and {MAX_SWEEP_POINTS} integers")
+        points.extend(some)
         if len(points) > MAX_SWEEP_POINTS:
             raise ValueError(f"holds more than {MAX_SWEEP_POINTS} integers")
     return points

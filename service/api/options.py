@@ -48,6 +48,7 @@ def parse_document(text: bytes) -> dict[str, Any]:
     """Read the part `options` of an upload: a JSON object. Raises ServiceError `invalid_option`."""
     try:
         document = json.loads(text, parse_constant=_refuse_constant)
+        json.dumps(document, ensure_ascii=False).encode()  # half a surrogate pair passes the parser, and nothing else
     except (ValueError, RecursionError) as error:
         raise ServiceError("invalid_option", f"the part options is not JSON: {error}", field="options") from None
     if not isinstance(document, dict):
