@@ -54,6 +54,8 @@ RECHECK_SECONDS = 2.0
 CONSUMER_SECONDS = 3600.0
 """Consumers that hold nothing and have been silent for so long are dropped from the group."""
 EXPIRED_AT_ONCE = 100
+MISSING = ("NOGROUP", "no such key")
+"""What the server says where the stream or its group is not there."""
 
 
 def connect(url: str) -> aredis.Redis:
@@ -118,6 +120,9 @@ class RedisQueue:
     async def wait(self, job_id: str, seconds: float) -> Job | None:
         """See Queue."""
         deadline = asyncio.get_running_loop().time() + seconds
+        job = await self.get(job_id)
+        if job is None or job.final or seconds <= 0:
+            return job
         with _translated():
             async with self._wakeups.on(job_id) as finished:
                 while True:
@@ -276,7 +281,7 @@ class RedisQueue:
             try:
                 return await call()
             except exceptions.ResponseError as error:
-                if "NOGROUP" not in str(error):
+                if not any(words in str(error) for words in MISSING):
                     raise
             try:
                 await self._redis.xgroup_create(self._stream, GROUP, id="0", mkstream=True)

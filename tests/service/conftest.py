@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ import uvicorn
 
 from cabacus.service.api.app import create_app
 from cabacus.service.api.context import UploadSlots
+from cabacus.service.embedded import EmbeddedServer
 from cabacus.service.job import Blob, Failure
 from cabacus.service.queue.memory import MemoryQueue
 from cabacus.service.queue.port import Claim
@@ -133,3 +134,17 @@ def service(tmp_path: Path) -> Callable[..., None]:
         asyncio.run(main())
 
     return run
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    """A real Redis or Valkey server, shared: give each test a namespace of its own."""
+    with EmbeddedServer(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def own_redis_server(tmp_path: Path) -> Iterator[EmbeddedServer]:
+    """A server for one test, which may kill it and start it again."""
+    with EmbeddedServer(tmp_path / "redis") as server:
+        yield server
