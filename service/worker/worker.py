@@ -123,7 +123,7 @@ class Worker:
     async def _sweep(self) -> None:
         """Remove, on a timer, the files of jobs whose time is over and, now and then, files that have no job."""
         orphans_due = time.monotonic()
-        while True:
+        while not self.stopping:  # else `_pause` returns at once, and this would spin until it is cancelled
             try:
                 await self._remove_expired()
                 if time.monotonic() >= orphans_due:
