@@ -1,0 +1,75 @@
+# Every task is one command. The environment is .venv: made once, refreshed when pyproject.toml or the engine's C++
+# changes. Needs python3 (3.11 or later) with venv and headers, make, a C++20 compiler; CMake and Ninja come from PyPI.
+
+PYTHON ?= python3
+PORT ?= 8000
+
+VENV := $(CURDIR)/.venv
+export PATH := $(VENV)/bin:$(PATH)
+# Builds and tests use no other package than those of the environment, and no settings of the caller's service.
+unexport PYTHONPATH PYTHONHOME $(filter CABACUS_%,$(.VARIABLES))
+
+CPP := $(shell find engine/bindings engine/include tests/engine_cpp -name '*.[ch]pp') \
+       engine/CMakeLists.txt tests/engine_cpp/CMakeLists.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format cpp-test py-test test-shared bench openapi dist clean
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+
+run: $(VENV)/.ready ## Start the service, send it a trained network, bring it back, and serve on: PORT=8000
+	@exec python engine/examples/first_light.py --port $(PORT) --state .run
+
+test: lint cpp-test py-test ## Check everything: lint, types, C++ tests, Python tests
+
+lint: $(VENV)/.ready ## Check style and types
+	ruff check .
+	ruff format --check .
+	@rm -rf build/types && mkdir -p build/types/cabacus
+	@ln -s $(CURDIR)/engine/cabacus/* $(CURDIR)/service build/types/cabacus/
+	mypy --strict -p cabacus
+
+format: $(VENV)/.ready ## Format the Python code
+	ruff check --fix-only .
+	ruff format .
+
+cpp-test: $(VENV)/.tools ## Build the C++ tests with sanitizers and run them
+	@cmake -S tests/engine_cpp -B build/engine_cpp -G Ninja --log-level=WARNING
+	cmake --build build/engine_cpp
+	ctest --test-dir build/engine_cpp --output-on-failure --no-tests=error
+
+py-test: $(VENV)/.ready ## Run the Python tests: ARGS='-k name' chooses
+	pytest -m 'not shared' $(ARGS)
+
+test-shared: $(VENV)/.ready ## Run the tests that need the networks and data sets of ../shared
+	pytest -m shared $(ARGS)
+
+bench: $(VENV)/.ready ## Measure sizes and speeds
+	python tests/bench/bench.py $(ARGS)
+
+openapi: $(VENV)/.ready ## Write openapi/openapi.json anew
+	python -m cabacus.service.api.openapi >build/openapi.json
+	mv build/openapi.json openapi/openapi.json
+
+dist: $(VENV)/.tools ## Build the wheel and the source distribution into dist/
+	pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	python -c 'import scikit_build_core.build as backend; print(backend.build_sdist("dist"))'
+
+clean: ## Remove the environment and everything that was built
+	rm -rf .venv build dist .run .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# What builds the engine, in the versions that pyproject.toml asks for.
+$(VENV)/.tools: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cabacus needs Python 3.11 or later: make PYTHON=...")'
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+	    >$(VENV)/build-requires.txt
+	pip install --quiet -r $(VENV)/build-requires.txt cmake ninja
+	@touch $@
+
+# The engine is built and everything is installed, editable: a change of Python needs no new build.
+$(VENV)/.ready: $(VENV)/.tools $(filter engine/%,$(CPP))
+	pip install --quiet --no-build-isolation -Cbuild-dir=build/dev --editable '.[test]'
+	@touch $@
