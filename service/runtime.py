@@ -71,19 +71,9 @@ def url_of(listener: socket.socket) -> str:
 
 def run_api(settings: Settings, listener: socket.socket) -> None:
     """Serve the API on a listening socket until SIGTERM or SIGINT."""
-    import uvicorn
+    from cabacus.service.api.__main__ import make_server
 
-    from cabacus.service.api.app import create_app
-
-    config = uvicorn.Config(
-        create_app(settings),
-        log_level=max(logging.WARNING, logging.getLevelName(settings.log_level.upper())),
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=int(API_STOP_SECONDS),
-        backlog=BACKLOG,
-    )
-    uvicorn.Server(config).run(sockets=[listener])
+    make_server(settings, stop_seconds=API_STOP_SECONDS).run(sockets=[listener])
 
 
 def serve(settings: Settings, *, announce: Callable[[str], object] = lambda url: None) -> None:

@@ -12,14 +12,16 @@ from cabacus.service.api.app import create_app
 from cabacus.service.logs import configure_logs
 from cabacus.service.settings import Settings, SettingsError
 
-STOP_SECONDS = 10
-"""How long a stopping API lets answers run on."""
+STOP_SECONDS = 10.0
 KEEP_ALIVE_SECONDS = 75
 """How long an idle connection stays open; longer than a usual proxy's, which must not be surprised by its end."""
 
 
-def make_server(settings: Settings) -> uvicorn.Server:
-    """A server that listens where the settings say. Raises SettingsError."""
+def make_server(settings: Settings, *, stop_seconds: float = STOP_SECONDS) -> uvicorn.Server:
+    """A server that listens where the settings say, or on sockets that its `run` is given. Raises SettingsError.
+
+    When it is stopped, answers may run on for `stop_seconds`.
+    """
     config = uvicorn.Config(
         create_app(settings),
         host=settings.host,
@@ -28,7 +30,7 @@ def make_server(settings: Settings) -> uvicorn.Server:
         access_log=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=STOP_SECONDS,
+        timeout_graceful_shutdown=int(stop_seconds),
     )
     return uvicorn.Server(config)
 
