@@ -1,0 +1,173 @@
+"""The grammar of the command line."""
+
+from __future__ import annotations
+
+import argparse
+from importlib.metadata import version
+from typing import get_args
+
+from cabacus.options import Candidates, Distortion, Effort, Quantizer
+from cabacus.service.cli import commands, serving
+from cabacus.service.settings import knobs, variable
+
+STATUS = "exit status: 0 done, 1 the work failed, 2 usage, 3 file or network, 130 interrupted"
+SERVING_FLAGS = ("host", "port", "workers", "threads", "redis", "storage", "state", "log_level")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser; its result has `run`, the function that does the command."""
+    parser = argparse.ArgumentParser(
+        prog="cabacus",
+        description="Compresses neural-network weights with context-adaptive binary arithmetic coding.",
+        epilog=f"IN, OUT and FILE may be -, standard input or output. {STATUS}.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"cabacus {version('cabacus')}")
+    commands_of = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, text: str, epilog: str | None = None) -> argparse.ArgumentParser:
+        description = f"{text[0].upper()}{text[1:]}."
+        return commands_of.add_parser(name, help=text, description=description, epilog=epilog, allow_abbrev=False)
+
+    _compress(command("compress", "compress a model (safetensors, npz, npy)"))
+    _decompress(command("decompress", "bring a compressed model back"))
+    _inspect(command("inspect", "say what is in a compressed model, from its header"))
+    _verify(command("verify", "check that a compressed model is whole, and how far it is from its original"))
+    _sweep(command("sweep", "rate and distortion over S of eq. 2 of the paper"))
+    others = [variable(name) for name in knobs() if name not in SERVING_FLAGS]
+    epilog = f"Flags win over the environment's CABACUS_HOST, CABACUS_PORT, ...; there too: {', '.join(others)}."
+    for name, text, flags in (
+        ("serve", "run the whole service on this machine: API, workers, and a queue of its own", SERVING_FLAGS),
+        ("api", "run the API alone; it needs --redis", ("host", "port", "redis", "storage", "state", "log_level")),
+        ("worker", "run a worker; it needs --redis", ("workers", "threads", "redis", "storage", "state", "log_level")),
+    ):
+        _serving(command(name, text, epilog=epilog), name, flags)
+    return parser
+
+
+def _compress(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=commands.compress)
+    _input(parser, "IN", "the model")
+    _output(parser)
+    targets = parser.add_argument_group(
+        "target", "At most one; none: a quality at which nobody notices, which the report names."
+    ).add_mutually_exclusive_group()
+    targets.add_argument("--snr-db", type=float, metavar="DB", help="signal-to-noise ratio of the lossy tensors")
+    targets.add_argument("--bits-per-weight", type=float, metavar="BITS", help="8 x bytes of the file / weights")
+    targets.add_argument("--ratio", type=float, help="original bytes / compressed bytes")
+    targets.add_argument("--max-bytes", type=int, metavar="BYTES", help="the file is at most this long")
+    targets.add_argument("--max-abs-error", type=float, metavar="ERROR", help="no weight is off by more")
+    targets.add_argument("--step", type=float, help="this quantization step in every lossy tensor")
+    targets.add_argument("--s", type=int, metavar="S", help="S of eq. 2 of the paper; needs --sigma")
+    _coding(parser)
+    parser.add_argument("--base", metavar="FILE", help="code the difference to this model")
+    parser.add_argument("--report", metavar="FILE", help="write the report as JSON")
+    _common(parser)
+
+
+def _decompress(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=commands.decompress)
+    _input(parser, "IN", "the compressed model")
+    _output(parser)
+    parser.add_argument("--name", action="append", metavar="GLOB", help="only tensors with such names; repeatable")
+    parser.add_argument(
+        "--format",
+        choices=("safetensors", "npz", "npy"),
+        help="format of OUT; default: by its name, safetensors for standard output",
+    )
+    parser.add_argument("--base", metavar="FILE", help="the model that the differences are to")
+    _common(parser)
+
+
+def _inspect(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=commands.inspect)
+    _input(parser, "IN", "the compressed model")
+    _json(parser)
+    _server(parser)
+
+
+def _verify(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=commands.verify)
+    _input(parser, "IN", "the compressed model")
+    parser.add_argument("--against", metavar="ORIGINAL", help="the model that it was made from")
+    _json(parser)
+    _server(parser)
+
+
+def _sweep(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=commands.sweep)
+    _input(parser, "IN", "the model")
+    parser.add_argument(
+        "--s",
+        action="append",
+        metavar="S",
+        help="an integer, or START:STOP[:STRIDE] without STOP; repeatable; --s=-8:0 for negative ones; default: 0:257",
+    )
+    _coding(parser)
+    parser.add_argument("--plot", metavar="FILE", help="draw the curve into an SVG file")
+    parser.add_argument("--force", action="store_true", help="overwrite the plot")
+    _json(parser)
+    _threads(parser)
+    _quiet(parser)
+    _server(parser)
+
+
+def _coding(parser: argparse.ArgumentParser) -> None:
+    """How weights are quantized and coded, whatever the target."""
+    group = parser.add_argument_group("coding")
+    group.add_argument("--sigma", metavar="FILE", help="standard deviation of each weight; eta = 1 / sigma^2")
+    group.add_argument("--importance", metavar="FILE", help="eta of each weight, or of each tensor")
+    group.add_argument("--lambda", type=float, metavar="LAMBDA", help="price of a bit in eq. 1 of the paper")
+    group.add_argument("--rate-weight", type=float, metavar="C", help="the same in units that do not depend on scale")
+    group.add_argument("--quantizer", choices=get_args(Quantizer), help="how levels are chosen; default: auto")
+    group.add_argument("--candidates", choices=get_args(Candidates), help="levels that are tried; default: near")
+    group.add_argument("--effort", choices=get_args(Effort), help="time spent for smaller files")
+    group.add_argument(
+        "--distortion", choices=get_args(Distortion), help="how tensors' errors are weighed; default: balanced"
+    )
+    group.add_argument(
+        "--rule",
+        action="append",
+        metavar="'GLOB:KEY=VALUE'",
+        help="an option for tensors with such names, such as '*.bias:keep'; repeatable, the last wins",
+    )
+
+
+def _serving(parser: argparse.ArgumentParser, name: str, flags: tuple[str, ...]) -> None:
+    parser.set_defaults(run=serving.COMMANDS[name])
+    known = knobs()
+    for flag in flags:
+        parser.add_argument(
+            f"--{flag.replace('_', '-')}", default=None, metavar=flag.partition("_")[0].upper(), help=known[flag].help
+        )
+
+
+def _input(parser: argparse.ArgumentParser, name: str, text: str) -> None:
+    parser.add_argument("input", metavar=name, help=f"{text}; - is standard input")
+
+
+def _output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="the result; - is standard output")
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--force", action="store_true", help="overwrite files")
+    _threads(parser)
+    _quiet(parser)
+    _server(parser)
+
+
+def _threads(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--threads", type=int, metavar="N", help="threads to work with; the bytes are the same")
+
+
+def _quiet(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--quiet", action="store_true", help="no progress bar and no table")
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def _server(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--server", metavar="URL", help="let this service do the work, such as http://localhost:8000")
