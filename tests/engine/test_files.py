@@ -375,13 +375,10 @@ def test_tensors_keep_their_metadata_when_pickled() -> None:
     assert_same(twin, tensors)
 
 
-MODELS = Path(__file__).parents[3] / "shared" / "data" / "models"
-
-
-@pytest.mark.skipif(not MODELS.is_dir(), reason="needs the real networks of ../shared/data")
+@pytest.mark.shared
 @pytest.mark.parametrize("name", ["lora_sd_analog_svd_rank4", "resnet56_cifar100", "tiny_resnet8_cifar10_int8"])
-def test_real_networks_read_as_the_reference_reads_them_and_write_the_same_bytes(name: str) -> None:
-    path = MODELS / f"{name}.safetensors"
+def test_real_networks_read_as_the_reference_reads_them_and_write_the_same_bytes(name: str, shared: Path) -> None:
+    path = shared / "models" / f"{name}.safetensors"
     tensors = files.read(path)
     theirs = safetensors.numpy.load_file(path)
     assert_same(dict(sorted(tensors.items())), dict(sorted(theirs.items())))
