@@ -9,7 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
+import numpy as np
 import pytest
+
+import cabacus as engine
 
 SECONDS = 60
 COMMAND = (sys.executable, "-m", "cabacus.service.cli")
@@ -45,3 +48,31 @@ def started(tmp_path: Path, environment: dict[str, str]) -> Callable[..., subpro
         return subprocess.Popen(command, cwd=tmp_path, env=environment, **options)  # type: ignore[call-overload, no-any-return]
 
     return start
+
+
+@pytest.fixture
+def importance(model: Path, tmp_path: Path) -> Path:
+    """A file of eta for each weight of the network."""
+    path = tmp_path / "eta.npz"
+    engine.write(path, {name: _ramp(array.shape) for name, array in engine.read(model).items()})
+    return path
+
+
+@pytest.fixture
+def sigma(model: Path, tmp_path: Path) -> Path:
+    """A file of sigma for each weight of the network."""
+    path = tmp_path / "sigma.npz"
+    engine.write(path, {name: 0.01 * _ramp(array.shape) for name, array in engine.read(model).items()})
+    return path
+
+
+@pytest.fixture
+def packed(model: Path, tmp_path: Path) -> Path:
+    """The network, compressed."""
+    path = tmp_path / "packed.cabac"
+    engine.compress(model, snr_db=30).save(path)
+    return path
+
+
+def _ramp(shape: tuple[int, ...]) -> np.ndarray:
+    return np.linspace(1, 2, int(np.prod(shape)), dtype=np.float32).reshape(shape)
