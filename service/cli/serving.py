@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from cabacus.service.cli.outcomes import Exit, FileProblem, UsageError
 from cabacus.service.settings import Settings, SettingsError
 
-_NEEDED = ("fastapi", "uvicorn", "pydantic", "redis", "obstore", "pebble")
+_NEEDED = ("fastapi", "uvicorn", "pydantic", "redis", "obstore")
 """Packages of the extra `server`, looked for here so that no process is started in vain."""
 
 

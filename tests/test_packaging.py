@@ -1,0 +1,93 @@
+"""What users install: what is in the wheel and the source distribution, and what comes along with it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import subprocess
+import sys
+import tarfile
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MODEL = ROOT / "engine" / "examples" / "lenet300" / "lenet300.safetensors"
+USER = """
+import cabacus
+
+def shrink(path: str) -> float:
+    compressed = cabacus.compress(path, snr_db=30)
+    return compressed.report.ratio
+"""
+
+
+def run(*command: object, cwd: Path = ROOT) -> str:
+    """Run a program and return what it prints."""
+    words = [str(word) for word in command]
+    done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def source_distribution(folder: Path) -> Path:
+    """Build it into a folder."""
+    run(sys.executable, "-c", f"import scikit_build_core.build as backend; backend.build_sdist({str(folder)!r})")
+    return next(folder.glob("*.tar.gz"))
+
+
+def wheel(source: Path, folder: Path, *options: str) -> Path:
+    """Build a wheel from a tree or a source distribution into a folder."""
+    flags = ("--no-deps", "--no-build-isolation", "--wheel-dir", folder)
+    run(sys.executable, "-m", "pip", "wheel", "--quiet", *flags, *options, source)
+    return next(folder.glob("*.whl"))
+
+
+def test_installing_cabacus_brings_numpy_alone() -> None:
+    required = importlib.metadata.requires("cabacus") or []
+    assert [line.partition(">")[0] for line in required if "extra ==" not in line] == ["numpy"]
+
+
+def test_the_wheel_holds_the_package_its_types_and_nothing_else(tmp_path: Path) -> None:
+    with zipfile.ZipFile(wheel(ROOT, tmp_path, "-Cwheel.cmake=false")) as archive:  # all but the compiled module
+        names = archive.namelist()
+    assert {"cabacus/py.typed", "cabacus/_core.pyi", "cabacus/service/web/index.html"} <= set(names)
+    assert all(name.startswith(("cabacus/", "cabacus-")) for name in names)
+    assert not [
+        name for name in names if "test" in name or "example" in name or name.endswith((".cpp", ".hpp", ".pyc"))
+    ]
+
+
+def test_the_source_distribution_holds_what_a_build_needs(tmp_path: Path) -> None:
+    with tarfile.open(source_distribution(tmp_path)) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"pyproject.toml", "LICENSE", "README.md", "engine/CMakeLists.txt", "engine/FORMAT.md"} <= names
+    assert {str(path.relative_to(ROOT)) for path in (ROOT / "engine" / "include").rglob("*.hpp")} <= names
+    assert not [name for name in names if name.startswith((".ci", ".github", "build", ".venv"))]
+
+
+@pytest.mark.packaging
+def test_the_wheel_of_the_source_distribution_works_in_an_environment_of_its_own(tmp_path: Path) -> None:
+    built = wheel(source_distribution(tmp_path), tmp_path)
+    home = tmp_path / "environment"
+    venv.create(home, with_pip=True)
+    python = home / "bin" / "python"
+    before = installed(python)
+    run(python, "-m", "pip", "install", "--quiet", built)
+    assert installed(python) - before == {"cabacus", "numpy"}
+
+    command = home / "bin" / "cabacus"
+    run(command, "compress", MODEL, "-o", "model.cabac", "--snr-db", 30, cwd=tmp_path)
+    run(command, "decompress", "model.cabac", "-o", "model.npz", cwd=tmp_path)
+    assert "ok" in run(command, "verify", "model.cabac", "--against", MODEL, cwd=tmp_path)
+    assert (tmp_path / "model.cabac").stat().st_size < os.path.getsize(MODEL) / 5
+
+    (tmp_path / "user.py").write_text(USER)
+    run(sys.executable, "-m", "mypy", "--strict", "--python-executable", python, "user.py", cwd=tmp_path)
+
+
+def installed(python: Path) -> set[str]:
+    """The names of the packages in an environment."""
+    return set(run(python, "-c", "import importlib.metadata as m; print(*(d.name for d in m.distributions()))").split())
