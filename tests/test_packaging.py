@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -46,8 +47,9 @@ def wheel(source: Path, folder: Path, *options: str) -> Path:
 
 
 def test_installing_cabacus_brings_numpy_alone() -> None:
-    required = importlib.metadata.requires("cabacus") or []
-    assert [line.partition(">")[0] for line in required if "extra ==" not in line] == ["numpy"]
+    required = [line for line in importlib.metadata.requires("cabacus") or [] if "extra ==" not in line]
+    assert len(required) == 1
+    assert re.match(r"numpy\b", required[0])
 
 
 def test_the_wheel_holds_the_package_its_types_and_nothing_else(tmp_path: Path) -> None:
@@ -55,9 +57,7 @@ def test_the_wheel_holds_the_package_its_types_and_nothing_else(tmp_path: Path) 
         names = archive.namelist()
     assert {"cabacus/py.typed", "cabacus/_core.pyi", "cabacus/service/web/index.html"} <= set(names)
     assert all(name.startswith(("cabacus/", "cabacus-")) for name in names)
-    assert not [
-        name for name in names if "test" in name or "example" in name or name.endswith((".cpp", ".hpp", ".pyc"))
-    ]
+    assert not [name for name in names if name.endswith((".cpp", ".hpp", ".md", ".pyc", ".safetensors"))]
 
 
 def test_the_source_distribution_holds_what_a_build_needs(tmp_path: Path) -> None:
