@@ -1,0 +1,78 @@
+"""The README's commands do what it says, in the order in which it says them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cabacus
+
+ROOT = Path(__file__).parents[2]
+MODEL = ROOT / "engine" / "examples" / "lenet300" / "lenet300.safetensors"
+SECTION = re.compile(r"^## (.+?)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SECTIONS = dict(SECTION.findall((ROOT / "README.md").read_text(encoding="utf-8")))
+INSTALLED = ("pip ", "cabacus serve")
+"""Lines that the environment of the tests has done already."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a model."""
+    shutil.copy(MODEL, tmp_path / "model.safetensors")
+    return tmp_path
+
+
+def follow(section: str, folder: Path, url: str = "http://localhost:8000") -> None:
+    """Run the section's blocks one after another, as they stand, but for the address of the service."""
+    bin_folder = str(Path(sys.executable).parent)
+    environment = os.environ | {"PATH": os.pathsep.join([bin_folder, os.environ["PATH"]])}
+    blocks = BLOCK.findall(SECTIONS[section])
+    assert blocks
+    for language, text in blocks:
+        text = text.replace("http://localhost:8000", url).replace("localhost:8000", url)
+        if language == "sh":
+            text = "\n".join(line for line in text.splitlines() if not line.startswith(INSTALLED))
+            command = ["bash", "-euc", text]
+        else:
+            command = [sys.executable, "-c", text]
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 0, f"{text}\n{done.stderr}"
+
+
+def check_restored(folder: Path) -> None:
+    """What came back is near what went in."""
+    before, after = cabacus.read(folder / "model.safetensors"), cabacus.read(folder / "restored.safetensors")
+    assert list(before) == list(after)
+    np.testing.assert_allclose(after["fc1.weight"], before["fc1.weight"], atol=0.05)
+
+
+def test_the_command_line_quick_start(folder: Path) -> None:
+    follow("Command line", folder)
+    check_restored(folder)
+
+
+def test_the_python_quick_start(folder: Path) -> None:
+    follow("Python", folder)
+    assert (folder / "model.cabac").read_bytes() == cabacus.compress(MODEL, snr_db=30).data
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_http_quick_start(folder: Path, service_url: str) -> None:
+    follow("HTTP", folder, service_url)
+    check_restored(folder)
+    assert (folder / "model.cabac").read_bytes() == cabacus.compress(MODEL, snr_db=30).data
+
+
+def test_every_make_target_of_the_readme_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert set(re.findall(r"\bmake ([a-z-]+)", (ROOT / "README.md").read_text(encoding="utf-8"))) <= targets
