@@ -9,7 +9,7 @@ export PATH := $(VENV)/bin:$(PATH)
 # Builds and tests use no other package than those of the environment, and no settings of the caller's service.
 unexport PYTHONPATH PYTHONHOME $(filter CABACUS_%,$(.VARIABLES))
 
-CPP := $(shell find engine/bindings engine/include tests/engine_cpp -name '*.[ch]pp') \
+CPP := $(shell find engine/bindings engine/include tests/engine_cpp -name '*.[ch]pp' 2>/dev/null) \
        engine/CMakeLists.txt tests/engine_cpp/CMakeLists.txt
 
 .DEFAULT_GOAL := help
@@ -71,5 +71,5 @@ $(VENV)/.tools: pyproject.toml
 
 # The engine is built and everything is installed, editable: a change of Python needs no new build.
 $(VENV)/.ready: $(VENV)/.tools $(filter engine/%,$(CPP))
-	pip install --quiet --no-build-isolation -Cbuild-dir=build/dev --editable '.[test]'
+	pip install --quiet --no-build-isolation --config-settings=build-dir=build/dev --editable '.[test]'
 	@touch $@

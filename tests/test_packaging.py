@@ -53,7 +53,9 @@ def test_installing_cabacus_brings_numpy_alone() -> None:
 
 
 def test_the_wheel_holds_the_package_its_types_and_nothing_else(tmp_path: Path) -> None:
-    with zipfile.ZipFile(wheel(ROOT, tmp_path, "-Cwheel.cmake=false")) as archive:  # all but the compiled module
+    with zipfile.ZipFile(
+        wheel(ROOT, tmp_path, "--config-settings=wheel.cmake=false")
+    ) as archive:  # all but the compiled module
         names = archive.namelist()
     assert {"cabacus/py.typed", "cabacus/_core.pyi", "cabacus/service/web/index.html"} <= set(names)
     assert all(name.startswith(("cabacus/", "cabacus-")) for name in names)
