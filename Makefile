@@ -13,10 +13,10 @@ CPP := $(shell find engine/bindings engine/include tests/engine_cpp -name '*.[ch
        engine/CMakeLists.txt tests/engine_cpp/CMakeLists.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format cpp-test py-test test-shared bench openapi dist clean
+.PHONY: help run test lint format cpp-test py-test test-packaging test-shared bench openapi dist clean
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
 
 run: $(VENV)/.ready ## Start the service, send it a trained network, bring it back, and serve on: PORT=8000
 	@exec python engine/examples/first_light.py --port $(PORT) --state .run
@@ -40,7 +40,10 @@ cpp-test: $(VENV)/.tools ## Build the C++ tests with sanitizers and run them
 	ctest --test-dir build/engine_cpp --output-on-failure --no-tests=error
 
 py-test: $(VENV)/.ready ## Run the Python tests: ARGS='-k name' chooses
-	pytest -m 'not shared' $(ARGS)
+	pytest -m 'not shared and not packaging' $(ARGS)
+
+test-packaging: $(VENV)/.ready ## Build the distributions, install them into a fresh environment, use them
+	pytest -m packaging $(ARGS)
 
 test-shared: $(VENV)/.ready ## Run the tests that need the networks and data sets of ../shared
 	pytest -m shared $(ARGS)

@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[2]
 MODEL = ROOT / "engine" / "examples" / "lenet300" / "lenet300.safetensors"
 SECTION = re.compile(r"^## (.+?)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-SECTIONS = dict(SECTION.findall((ROOT / "README.md").read_text(encoding="utf-8")))
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SECTIONS = dict(SECTION.findall(README))
 INSTALLED = ("pip ", "cabacus serve")
 """Lines that the environment of the tests has done already."""
 
@@ -75,4 +76,4 @@ def test_the_http_quick_start(folder: Path, service_url: str) -> None:
 
 def test_every_make_target_of_the_readme_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    assert set(re.findall(r"\bmake ([a-z-]+)", (ROOT / "README.md").read_text(encoding="utf-8"))) <= targets
+    assert set(re.findall(r"(?:^|`)make ([a-z-]+)", README, re.MULTILINE)) <= targets
