@@ -141,7 +141,9 @@ def encode_weights(
     `max_error` > 0 bounds |w - q|. Without `payload` only the figures and sizes are made.
     """
 
-def decode_levels(data: Buffer, record: Record, first_slice: int, slices: int, threads: int = 1) -> npt.NDArray[np.int32]:
+def decode_levels(
+    data: Buffer, record: Record, first_slice: int, slices: int, threads: int = 1
+) -> npt.NDArray[np.int32]:
     """The levels of whole slices in scan order, flat. `data` begins at the first of these slices. Raises FormatFault."""
 
 def decode_weights(
