@@ -30,6 +30,7 @@ class LevelDecoder {
     }
 
     void refreshed() {}
+    void begin_group(std::size_t) {}
 
     void step(std::size_t group, std::size_t column, int active, const StepContexts& contexts, std::int32_t* levels) {
         Probabilities& probabilities = walk_.probabilities();

@@ -14,7 +14,8 @@
 
 namespace cabacus {
 
-// `Source::choose(position, contexts of the lane..., costs)` gives the level of a weight; see GivenLevels and Greedy.
+// `Source::choose(position, contexts of the weight..., costs)` gives the level of a weight. A source by rows chooses those
+// of a whole group at its beginning. See GivenLevels, Greedy and Trellis.
 template <class Source, class Coder>
 class LevelEncoder {
   public:
@@ -23,9 +24,15 @@ class LevelEncoder {
           bin_walk_(coder, bins_) {}
 
     void run() { walk_.run(*this); }
+    // The probabilities at the end.
+    const Tables& tables() { return walk_.probabilities().tables(); }
 
     void refreshed() {
         if constexpr (Source::kNeedsCosts) costs_.refresh(walk_.probabilities().tables());
+    }
+
+    void begin_group(std::size_t group) {
+        if constexpr (Source::kByRows) source_.begin_group(geometry_, group, walk_, costs_);
     }
 
     void step(std::size_t group, std::size_t column, int active, const StepContexts& contexts, std::int32_t* levels) {
@@ -50,6 +57,7 @@ class LevelEncoder {
 // Levels that are known already.
 struct GivenLevels {
     static constexpr bool kNeedsCosts = false;
+    static constexpr bool kByRows = false;
 
     const std::int32_t* levels;
 

@@ -137,7 +137,8 @@ class BinWalk {
 };
 
 // Walks over a slice step by step: finds the contexts, lets `step(group, column, active, contexts, levels)` make the
-// levels of the step, learns from them. `refreshed()` is called when the probabilities have changed, and at the start.
+// levels of the step, learns from them. `refreshed()` is called when the probabilities have changed, and at the start;
+// `begin_group(group)` before the first step of a group of rows.
 template <class Step>
 class SliceWalk {
   public:
@@ -145,6 +146,7 @@ class SliceWalk {
         : geometry_(geometry), coding_(coding), probabilities_(coding), magnitudes_(coding, geometry.row_width) {}
 
     Probabilities& probabilities() { return probabilities_; }
+    const Magnitudes& magnitudes() const { return magnitudes_; }
     const LevelCoding& coding() const { return coding_; }
     // The trellis state with which the weight of a lane at the present step is coded.
     std::uint8_t state(int lane) const { return state_[static_cast<std::size_t>(lane)]; }
@@ -155,6 +157,7 @@ class SliceWalk {
         for (std::size_t group = 0; group < groups; ++group) {
             magnitudes_.begin_group(group);
             left_.fill(0);
+            step.begin_group(group);
             const std::size_t columns = geometry_.columns(group);
             for (std::size_t column = 0; column < columns; ++column) one_step(step, group, column);
         }
@@ -181,14 +184,10 @@ class SliceWalk {
         for (int lane = 0; lane < active; ++lane) {
             const auto l = static_cast<std::size_t>(lane);
             const int side = left_[l] == 0 ? 0 : left_[l] < 0 ? 1 : 2;
-            int unary = side;
-            if (coding_.context != kPaper) {
-                const int eighths = term + (magnitudes_.uses_rows() ? octave_eighths(rows[l]) : 0);
-                unary = std::clamp((eighths >> 2) - coding_.class_floor, 0, kClasses - 1);
-            }
-            if (coding_.trellis != 0) {
-                unary = (coding_.context == kPaper ? unary : unary >> 1) * 2 + trellis_quantizer(coding_.trellis, state_[l]);
-            }
+            int unary = coding_.context == kPaper
+                            ? side
+                            : magnitude_class(coding_, term + (magnitudes_.uses_rows() ? octave_eighths(rows[l]) : 0));
+            if (coding_.trellis != 0) unary = 2 * unary + trellis_quantizer(coding_.trellis, state_[l]);
             contexts_.unary[l] = static_cast<std::uint8_t>(unary);
             contexts_.sign[l] = static_cast<std::uint8_t>(side + bias);
         }

@@ -29,6 +29,12 @@ inline int octave_eighths(int magnitude) {
     return static_cast<int>(bits >> 20) - (127 << 3);
 }
 
+// The class of a magnitude in eighths of an octave: half octaves, or octaves where each is split by the trellis.
+inline int magnitude_class(const LevelCoding& coding, int eighths) {
+    const int half_octaves = std::clamp((eighths >> 2) - coding.class_floor, 0, 15);
+    return coding.trellis == 0 ? half_octaves : half_octaves >> 1;
+}
+
 // A running mean starts as a plain one: the first values count 1/2, 1/4, ... until `shift` is reached.
 inline int warm_shift(int shift, std::size_t seen) {
     return std::min(shift, static_cast<int>(std::bit_width(seen)));
@@ -52,6 +58,7 @@ class Magnitudes {
 
     bool uses_rows() const { return uses_rows_; }
     std::int32_t* rows() { return rows_.data(); }
+    std::int32_t slice() const { return slice_; }
     int row_shift(std::size_t column) const { return std::min(row_shift_, 1 + static_cast<int>(std::bit_width(column))); }
 
     // What every lane of a step adds to its row's eighths of an octave.

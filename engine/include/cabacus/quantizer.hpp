@@ -35,6 +35,7 @@ inline std::int32_t nearest(double x) { return static_cast<std::int32_t>(std::ne
 template <class Real>
 struct Rounded {
     static constexpr bool kNeedsCosts = false;
+    static constexpr bool kByRows = false;
 
     const WeightSlice<Real>& slice;
     std::int32_t* levels;
@@ -48,6 +49,7 @@ struct Rounded {
 template <class Real>
 struct Greedy {
     static constexpr bool kNeedsCosts = true;
+    static constexpr bool kByRows = false;
 
     const WeightSlice<Real>& slice;
     std::int32_t* levels;

@@ -7,6 +7,7 @@
 #include "cabacus/level_search.hpp"
 #include "cabacus/parallel.hpp"
 #include "cabacus/quantizer.hpp"
+#include "cabacus/trellis.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -201,7 +202,15 @@ template <class Real>
 void quantize_slice(const SliceGeometry& geometry, const LevelCoding& coding, const WeightSlice<Real>& slice,
                     const QuantizeOptions& how, std::int32_t largest, bool payload, SliceResult& result) {
     std::vector<std::int32_t> levels(geometry.weights);
-    if (how.quantizer == Quantizer::round) {
+    if (how.quantizer == Quantizer::trellis) {
+        const Binarization bins(coding);
+        LevelCosts first(bins);
+        train_trellis(geometry, coding, slice, first);
+        std::vector<std::int32_t> multiples(geometry.weights);
+        Trellis<Real> source(slice, coding, first, levels.data(), multiples.data());
+        code_slice(geometry, coding, source, payload, result);
+        levels.swap(multiples);
+    } else if (how.quantizer == Quantizer::round) {
         Rounded<Real> source{slice, levels.data()};
         code_slice(geometry, coding, source, payload, result);
     } else {
@@ -219,16 +228,20 @@ void quantize_slice(const SliceGeometry& geometry, const LevelCoding& coding, co
 template <class Real>
 EncodedTensor encode_weights(const Real* weights, std::size_t count, const float* eta, const QuantizeOptions& how,
                              const EncodeOptions& options) {
+    // The levels of the trellis are about half of the multiples that they stand for.
+    const double unit = how.quantizer == Quantizer::trellis ? 2 * how.step : how.step;
     LevelStatistics seen;
     for (std::size_t i = 0; i < count; ++i) {
-        const double x = static_cast<double>(weights[i]) / how.step;
-        if (!(std::abs(x) <= kMaxLevel)) throw std::invalid_argument("a weight is more than 2^30 steps, or not finite");
+        const double x = static_cast<double>(weights[i]) / unit;
+        if (!(std::abs(x) <= kMaxLevel / 2)) throw std::invalid_argument("a weight is more than 2^29 steps, or not finite");
         seen.add(nearest(x));
     }
+    if (how.quantizer == Quantizer::trellis) ++seen.largest;  // the neighbour away from zero may be chosen
     const std::size_t sampled = detail::sample_size(count, options.columns, options.effort);
     std::vector<std::int32_t> sample(sampled);
-    for (std::size_t i = 0; i < sampled; ++i) sample[i] = nearest(static_cast<double>(weights[i]) / how.step);
+    for (std::size_t i = 0; i < sampled; ++i) sample[i] = nearest(static_cast<double>(weights[i]) / unit);
     EncodedTensor tensor = detail::plan(options, seen, sample);
+    if (how.quantizer == Quantizer::trellis && !options.coding) tensor.coding.trellis = kMaxStates;
     const LevelCoding coding = tensor.coding;
     return detail::encode_slices(
         count, std::move(tensor), options.threads,
