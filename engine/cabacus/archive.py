@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cabacus import checks, scan
+from cabacus import _core, checks, scan
 from cabacus.bases import check_base
 from cabacus.container import ALIAS, CODEBOOK, CODINGS, LEVELS, ZERO, layout, parse, record_bytes
 from cabacus.decoding import Extent, decode, decode_levels, shaped
@@ -80,6 +81,13 @@ class Archive:
         """The format's version."""
         return self._header.version
 
+    @cached_property
+    def _record_bytes(self) -> dict[str, int]:
+        """The share of each record in the header."""
+        nothing = len(_core.pack([], self._header.metadata, self._header.base))
+        shares = record_bytes(self._header.records, self._header.bytes - nothing)
+        return dict(zip(self._records, shares, strict=True))
+
     def keys(self) -> list[str]:
         """Return the tensors' names in the order of the file."""
         return list(self._records)
@@ -96,7 +104,7 @@ class Archive:
             shape=tuple(record.shape),
             coding=CODINGS[record.coding],
             parameters=elements,
-            bytes=payload + record_bytes([record])[0],
+            bytes=payload + self._record_bytes[name],
             original_bytes=elements * dtype.itemsize,
             step=record.step if record.coding == LEVELS and dtype.kind == "float" else None,
             alias=alias,

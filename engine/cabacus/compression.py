@@ -150,7 +150,8 @@ def _make_all(planned: Plan, meter: _Meter) -> dict[str, Made]:
         choices = _decide(planned, meter.passed)
 
         def work(job: Job, threads: int, choices: dict[str, Choice] = choices) -> Made:
-            made = make(job, choices[job.name].step, choices[job.name].tool, threads)
+            choice = choices[job.name]
+            made = make(job, choice.step, choice.tool, threads, choice.levels)
             meter.made(job.size)
             return made
 
@@ -160,8 +161,15 @@ def _make_all(planned: Plan, meter: _Meter) -> dict[str, Made]:
         for name, coded in kept.items():
             planned.keep(name, coded)
             del made[name]
-        if not kept or planned.options.target.name != "snr_db":
+        if not kept or not _is_off(planned, made):
             return made
+
+
+def _is_off(planned: Plan, made: dict[str, Made]) -> bool:
+    """Whether the target is missed by what is left of the quantized tensors."""
+    if planned.budget is not None:
+        return planned.file_bytes({name: one.coded.record for name, one in made.items()}) > planned.budget
+    return planned.options.target.name == "snr_db"
 
 
 def _decide(planned: Plan, watch: Callable[[], object]) -> dict[str, Choice]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
+from itertools import accumulate, pairwise
 from typing import Final, NoReturn
 
 from cabacus import _core
@@ -13,7 +14,19 @@ from cabacus.errors import CorruptError, FormatError, LimitError, TruncatedError
 from cabacus.files.sniff import is_compressed, sniff
 from cabacus.limits import Limits
 
-__all__ = ["ALIAS", "CODEBOOK", "CODINGS", "LEVELS", "RAW", "ZERO", "faults", "layout", "parse", "record_bytes"]
+__all__ = [
+    "ALIAS",
+    "CODEBOOK",
+    "CODINGS",
+    "LEVELS",
+    "RAW",
+    "ZERO",
+    "bytes_alone",
+    "faults",
+    "layout",
+    "parse",
+    "record_bytes",
+]
 
 CODINGS = ("raw", "levels", "float", "codebook", "zero", "alias")
 """Names of the codings by id (FORMAT 3.2)."""
@@ -81,7 +94,31 @@ def layout(record: _core.Record) -> tuple[int, int]:
     return per_slice, -(-elements // per_slice)
 
 
-def record_bytes(records: Sequence[_core.Record]) -> list[int]:
-    """Return what each record takes in a header, its parameter set included."""
-    nothing = len(_core.pack([], [], None))
-    return [len(_core.pack([record], [], None)) - nothing for record in records]
+def bytes_alone(record: _core.Record) -> int:
+    """Return what a record takes in a header that has no other, its parameter set included.
+
+    >>> bytes_alone(_core.Record(name="w", dtype=18, shape=(2, 3), coding=ZERO))
+    10
+    """
+    if record.coding == ALIAS:  # needs its holder; its index takes a byte or two
+        return 1 + bytes_alone(_core.Record(name=record.name, dtype=record.dtype, shape=record.shape, coding=ZERO))
+    return len(_core.pack([record], [], bytes(32) if record.delta else None)) - _nothing(record.delta)
+
+
+def record_bytes(records: Sequence[_core.Record], header: int) -> list[int]:
+    """Return the share of each record in the `header` bytes that all of them take together.
+
+    What records have in common is said once: what each would take alone is scaled so that the sum is right.
+
+    >>> record_bytes([_core.Record(name="w", dtype=18, shape=(2, 3), coding=ZERO)] * 2, 13)
+    [7, 6]
+    """
+    alone = [bytes_alone(record) for record in records]
+    total = sum(alone)
+    ends = [0] + [-(-header * one // max(total, 1)) for one in accumulate(alone)]
+    return [end - start for start, end in pairwise(ends)]
+
+
+def _nothing(base: bool) -> int:
+    """Bytes of a file without tensors."""
+    return len(_core.pack([], [], bytes(32) if base else None))

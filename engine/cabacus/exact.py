@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cabacus import _core, scan
-from cabacus.container import CODEBOOK, LEVELS, RAW, ZERO, record_bytes
+from cabacus.container import CODEBOOK, LEVELS, RAW, ZERO, bytes_alone
 from cabacus.decoding import RAW_SLICE_BYTES
 from cabacus.dtypes import BY_NAME, Array, RawTensor, Tensor, as_bytes, dtype_name
 from cabacus.measures import CHUNK, chunks
@@ -62,7 +62,7 @@ def code_exactly(name: str, tensor: Tensor, manner: Manner) -> Coded:
     if not has_bits(tensor):
         return zero(name, tensor)
     found = [coded for coder in _CODERS if (coded := coder(name, tensor, manner)) is not None]
-    return min(found, key=lambda coded: coded.bytes + record_bytes([coded.record])[0])
+    return min(found, key=lambda coded: coded.bytes + bytes_alone(coded.record))
 
 
 def least_bytes(tensor: Tensor) -> float:

@@ -155,6 +155,11 @@ class Trial:
     entropy_bits: float
 
     @property
+    def levels(self) -> _core.LevelCoding | None:
+        """The coder's parameters; None where no level is coded."""
+        return self.record.levels if self.record.coding == LEVELS else None
+
+    @property
     def bytes(self) -> float:
         """Bytes of the slices; of a sample, of as many slices as the tensor has."""
         return sum(self.record.slice_bytes) * self.job.share
@@ -172,12 +177,22 @@ class Made:
     seconds: float
 
 
-def try_step(job: Job, step: float, tool: Tool, threads: int = 1, *, exact: bool = False) -> Trial:
+def try_step(
+    job: Job,
+    step: float,
+    tool: Tool,
+    threads: int = 1,
+    *,
+    levels: _core.LevelCoding | None = None,
+    exact: bool = False,
+) -> Trial:
     """Return what a step costs, without keeping the bytes; sizes may be estimates unless `exact`.
+
+    With `levels`, the coder's parameters are those.
 
     Errors are the core's, of values that are not rounded to the type yet, where that is as good: in float32 and wider.
     """
-    encoded, record = _encode(job, step, tool, threads, payload=exact or job.dtype.itemsize < 4)
+    encoded, record = _encode(job, step, tool, threads, levels, payload=exact or job.dtype.itemsize < 4)
     squared, weighted = encoded.squared_error, encoded.weighted_error
     if job.dtype.itemsize < 4:
         found = _difference(job, record, encoded.payload, threads)
@@ -194,10 +209,10 @@ def try_step(job: Job, step: float, tool: Tool, threads: int = 1, *, exact: bool
     )
 
 
-def make(job: Job, step: float, tool: Tool, threads: int = 1) -> Made:
+def make(job: Job, step: float, tool: Tool, threads: int = 1, levels: _core.LevelCoding | None = None) -> Made:
     """Return the tensor quantized with a step and coded."""
     started = time.perf_counter()
-    encoded, record = _encode(job, step, tool, threads, payload=True)
+    encoded, record = _encode(job, step, tool, threads, levels, payload=True)
     payload = encoded.payload
     found = _difference(job, record, payload, threads)
     if not encoded.nonzero:
@@ -245,7 +260,9 @@ def _flat(tensor: Tensor, job: Job) -> npt.NDArray[np.float32] | npt.NDArray[np.
     return scan.to_scan(to_float(tensor, tensor=job.name), job.axes)[job.span]
 
 
-def _encode(job: Job, step: float, tool: Tool, threads: int, *, payload: bool) -> tuple[_core.Encoded, _core.Record]:
+def _encode(
+    job: Job, step: float, tool: Tool, threads: int, levels: _core.LevelCoding | None, *, payload: bool
+) -> tuple[_core.Encoded, _core.Record]:
     step = job.usable(step)
     eta, values = job.eta(), job.coded()
     encoded = _core.encode_weights(
@@ -257,6 +274,7 @@ def _encode(job: Job, step: float, tool: Tool, threads: int, *, payload: bool) -
         max_error=job.max_error,
         quantizer=tool,
         candidates=job.coding.candidates,
+        coding=levels,
         fixed=job.coding.manner.fixed,
         effort=job.coding.manner.effort,
         threads=threads,

@@ -61,7 +61,8 @@ def made_model(plan: Plan, choices: Mapping[str, Choice]) -> tuple[Tensors, dict
     """Return the model as it comes back after compression with these choices, and its quantized tensors."""
 
     def work(job: Job, threads: int) -> tuple[Tensor, Made]:
-        made = make(job, choices[job.name].step, choices[job.name].tool, threads)
+        choice = choices[job.name]
+        made = make(job, choice.step, choice.tool, threads, choice.levels)
         return restored(made, threads), made
 
     jobs = list(plan.jobs.values())

@@ -52,6 +52,20 @@ class Plan:
         return thread_count(self.options.threads)
 
     @property
+    def budget(self) -> int | None:
+        """The bytes that the file may have, where the target says so."""
+        value: float = self.options.target.value
+        match self.options.target.name:
+            case "max_bytes":
+                return int(value)
+            case "ratio":
+                return math.floor(self.original_bytes / value)
+            case "bits_per_weight":
+                return math.floor(value * self.weights / 8)
+            case _:
+                return None
+
+    @property
     def original_bytes(self) -> int:
         """Bytes of all tensors, tied ones each time."""
         return sum(tensor.size * BY_NAME[dtype_name(tensor)].itemsize for tensor in self.model.values())
@@ -76,8 +90,12 @@ class Plan:
     def header(self, quantized: Mapping[str, _core.Record]) -> bytes:
         """Return the file's beginning: all but the slices."""
         records = self.records(quantized)
-        metadata = self.model.metadata if self.options.metadata is None else self.options.metadata
-        return _core.pack(records, list(metadata.items()), self.base if any(one.delta for one in records) else None)
+        return _core.pack(records, self.metadata, self.base if any(one.delta for one in records) else None)
+
+    @property
+    def metadata(self) -> list[tuple[str, str]]:
+        """The file's pairs of strings."""
+        return list((self.model.metadata if self.options.metadata is None else self.options.metadata).items())
 
     def file_bytes(self, quantized: Mapping[str, _core.Record]) -> int:
         """Return the bytes of the whole file."""

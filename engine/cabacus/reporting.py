@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
+from cabacus import _core
 from cabacus.container import CODINGS, record_bytes
 from cabacus.dtypes import BY_NAME, dtype_name
 from cabacus.exact import Coded
@@ -19,9 +20,11 @@ __all__ = ["report_of"]
 
 def report_of(plan: Plan, coded: Mapping[str, Coded], made: Mapping[str, Made], size: int, seconds: float) -> Report:
     """Return the report of a file of `size` bytes; `coded` has its tensors but the aliases, `made` the quantized."""
-    sizes = dict(
-        zip(plan.model, record_bytes(plan.records({name: one.coded.record for name, one in made.items()})), strict=True)
-    )
+    quantized = {name: one.coded.record for name, one in made.items()}
+    records = plan.records(quantized)
+    base = plan.base if any(record.delta for record in records) else None
+    shares = record_bytes(records, len(plan.header(quantized)) - len(_core.pack([], plan.metadata, base)))
+    sizes = dict(zip(plan.model, shares, strict=True))
     rows: dict[str, TensorReport] = {}
     for name in plan.model:
         if name in plan.aliases:

@@ -32,16 +32,19 @@ _SLACK = 0.02
 _CLOSE = 0.002
 _DB_PER_OCTAVE = 20 * math.log10(2)
 _MOST_DB = 60.0
+_NEAR = 0.25
+"""Steps this much of an octave apart are coded with the same parameters."""
 _SURE = 1.02
 """Plain rounding that costs this much more on samples is not tried on the whole model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The step and the quantizer of a tensor."""
+    """The step and the quantizer of a tensor, and the parameters of its coder where the search has settled them."""
 
     step: float
     tool: Tool
+    levels: _core.LevelCoding | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ class Outcome:
     @property
     def choices(self) -> dict[str, Choice]:
         """What the tensors got."""
-        return {trial.job.name: Choice(trial.step, trial.tool) for trial in self.trials}
+        return {trial.job.name: Choice(trial.step, trial.tool, trial.levels) for trial in self.trials}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +126,24 @@ def tool_of(job: Job, plain: bool) -> Tool:
     return "round" if plain and _may_compete(job) else job.coding.tool
 
 
-def try_scale(jobs: Sequence[Job], scale: float, plain: bool, threads: int, *, exact: bool = False) -> Outcome:
-    """Return what the jobs come to with steps of scale / sqrt(weight); sizes may be estimates unless `exact`."""
+def try_scale(
+    jobs: Sequence[Job],
+    scale: float,
+    plain: bool,
+    threads: int,
+    *,
+    like: Outcome | None = None,
+    exact: bool = False,
+) -> Outcome:
+    """Return what the jobs come to with steps of scale / sqrt(weight); sizes may be estimates unless `exact`.
+
+    With `like`, the coder's parameters are those found there.
+    """
+    levels = {} if like is None else {trial.job.name: trial.levels for trial in like.trials}
 
     def attempt(job: Job, threads: int) -> Trial:
-        return try_step(job, scale / math.sqrt(job.weight), tool_of(job, plain), threads, exact=exact)
+        step = scale / math.sqrt(job.weight)
+        return try_step(job, step, tool_of(job, plain), threads, levels=levels.get(job.name), exact=exact)
 
     return Outcome(tuple(each(attempt, jobs, [job.size for job in jobs], threads)))
 
@@ -164,12 +180,8 @@ def _to_snr(
 
 
 def _to_bytes(plan: Plan, jobs: Sequence[Job], settled: Mapping[str, _core.Record], watch: Watch) -> dict[str, Choice]:
-    name, value = plan.options.target.name, plan.options.target.value
-    budget: int = {
-        "max_bytes": lambda: value,
-        "ratio": lambda: math.floor(plan.original_bytes / value),
-        "bits_per_weight": lambda: math.floor(value * plan.weights / 8),
-    }[name]()
+    name, value, budget = plan.options.target.name, plan.options.target.value, plan.budget
+    assert budget is not None
     least = plan.file_bytes({**settled, **{job.name: job.blank() for job in jobs}})
     if least > budget:
         raise InputError(
@@ -200,8 +212,14 @@ def _reach(plan: Plan, jobs: Sequence[Job], goal: _Goal, scale: float, watch: Wa
     starts = dict.fromkeys(ways, (math.log2(scale), goal.slope))
 
     def walk(jobs: Sequence[Job], plain: bool, close: float) -> Found[Outcome] | None:
+        likes: list[tuple[float, Outcome]] = []
+
         def measure(x: float) -> Outcome:
-            outcome = try_scale(jobs, 2.0**x, plain, plan.threads, exact=goal.exact)
+            # To find the coder's parameters takes longer than to code a small tensor: those of a near step serve.
+            like = next((outcome for place, outcome in likes if abs(place - x) < _NEAR), None)
+            outcome = try_scale(jobs, 2.0**x, plain, plan.threads, like=like, exact=goal.exact)
+            if like is None:
+                likes.append((x, outcome))
             watch()
             return outcome
 
