@@ -177,7 +177,7 @@ def _decide(planned: Plan, watch: Callable[[], object]) -> dict[str, Choice]:
     if planned.options.target.name != "evaluate":
         return search(planned, jobs, watch)
     free = [job for job in jobs if job.step is None and job.snr_db is None]
-    settled = search(planned, [job for job in jobs if job not in free], watch)
+    settled = search(planned, [job for job in jobs if job.step is not None or job.snr_db is not None], watch)
     return settled | (judge(planned, free, settled, watch) if free else {})
 
 

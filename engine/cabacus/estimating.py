@@ -65,8 +65,8 @@ def estimate(tensors: Mapping[str, Any] | Source, **options: Any) -> Estimate:
         raise InputError("an estimate decodes nothing that could be evaluated; pass another target", field="evaluate")
     planned = plan(load(tensors), built, None if built.base is None else tensors_of(built.base))
     planned.jobs = {name: sampled(job, SAMPLE) for name, job in planned.jobs.items()}
+    choices = search(planned, list(planned.jobs.values()))
     jobs = list(planned.jobs.values())
-    choices = search(planned, jobs)
 
     def attempt(job: Job, threads: int) -> Trial:
         return try_step(job, choices[job.name].step, choices[job.name].tool, threads, exact=True)

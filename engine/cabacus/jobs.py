@@ -129,7 +129,7 @@ class Job:
     def usable(self, step: float) -> float:
         """Return the step as the format stores it, large enough for levels of 32 bits."""
         kind = np.float64 if self.dtype.name == "float64" else np.float32
-        least = max(self.largest / _LARGEST_LEVEL, float(np.finfo(kind).tiny))
+        least = max(self.largest / _LARGEST_LEVEL, float(np.finfo(kind).smallest_subnormal))
         return float(kind(min(max(step, least), float(np.finfo(kind).max))))
 
     def rate_weight(self, step: float, tool: Tool) -> float:

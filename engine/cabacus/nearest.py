@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -74,9 +75,13 @@ def _next(tried: dict[float, Found[T]], good: Found[T] | None, slope: float, aim
     if good is None or bad is None:
         here = good or bad
         assert here is not None
-        step = (aim - here.excess) / slope
-        reach = _LONGEST if len(tried) < 3 else 4 * _LONGEST  # a plateau: away from it
-        return _snapped(here.x + min(max(step, -reach), reach))
+        step = min(max((aim - here.excess) / slope, -_LONGEST), _LONGEST)
+        x = _snapped(here.x + step)
+        if len(tried) > 2 or x in tried:
+            # Beyond all that was tried, farther each time: a function that goes up and down may look steep anywhere.
+            ahead = max if step > 0 else min
+            x = ahead(x, ahead(tried) + math.copysign(min(2.0 ** (len(tried) - 6), _LONGEST), step))
+        return _snapped(x)
     share = (good.excess - aim) / (good.excess - bad.excess)
     if len(tried) % 3 == 0:
         share = 0.5  # the function bends: halving ends what interpolation draws out

@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from cabacus import _core
 from cabacus.errors import InputError
+from cabacus.exact import code_exactly
 from cabacus.jobs import Job, Tool, Trial, sampled, try_step
 from cabacus.measures import decibels
 from cabacus.nearest import Found, nearest
@@ -101,7 +102,8 @@ class _Goal:
 def search(plan: Plan, jobs: Sequence[Job], watch: Watch = lambda: None) -> dict[str, Choice]:
     """Return a choice for each of the jobs, which are the plan's or some of them.
 
-    `watch` is called after each pass over the model. Raises InputError where the target cannot be reached.
+    `watch` is called after each pass over the model. Where no step is fine enough for a target, the plan keeps the
+    tensors exactly. Raises InputError where the target cannot be reached.
     """
     choices: dict[str, Choice] = {}
     free: list[Job] = []
@@ -171,12 +173,16 @@ def _to_snr(
 
     goal = _Goal(excess, lambda outcome: outcome.bytes, -_DB_PER_OCTAVE, _CLOSE_DB, SLACK_DB)
     found = _reach(plan, jobs, goal, start_scale(jobs, target), watch)
-    if found is None:
+    if found is not None:
+        return found.outcome.choices
+    if any(job.coding.traded for job in jobs):
         names = ", ".join(job.name for job in jobs[:3])
         raise InputError(
             f"an SNR of {target:g} dB is not reached ({names}); lower lambda or the target", field="snr_db"
         )
-    return found.outcome.choices
+    for job in jobs:
+        plan.keep(job.name, code_exactly(job.name, job.tensor, job.coding.manner))
+    return {}
 
 
 def _to_bytes(plan: Plan, jobs: Sequence[Job], settled: Mapping[str, _core.Record], watch: Watch) -> dict[str, Choice]:
@@ -217,7 +223,9 @@ def _reach(plan: Plan, jobs: Sequence[Job], goal: _Goal, scale: float, watch: Wa
         def measure(x: float) -> Outcome:
             # To find the coder's parameters takes longer than to code a small tensor: those of a near step serve.
             like = next((outcome for place, outcome in likes if abs(place - x) < _NEAR), None)
-            outcome = try_scale(jobs, 2.0**x, plain, plan.threads, like=like, exact=goal.exact)
+            outcome = try_scale(
+                jobs, 2.0 ** min(max(x, -1000.0), 1000.0), plain, plan.threads, like=like, exact=goal.exact
+            )
             if like is None:
                 likes.append((x, outcome))
             watch()

@@ -114,10 +114,9 @@ class _Family:
     def __init__(self, planned: Plan, points: list[int]) -> None:
         self.plan = planned
         self.points = points
+        self._settled = search(planned, [job for job in planned.jobs.values() if job.s is None])
         self.steps = {name: _steps(job, points) for name, job in planned.jobs.items() if job.s is not None}
         """By tensor and S."""
-        apart = [job for name, job in planned.jobs.items() if name not in self.steps]
-        self._settled = search(planned, apart)
         self._known: dict[str, dict[float, _Figures]] = {name: {} for name in planned.jobs}
         """By tensor and step."""
         self._done = 0

@@ -117,8 +117,9 @@ TEST(bytes_a_failed_read_takes_nothing) {
 
 TEST(bytes_utf8_is_checked_strictly) {
     using std::string_view_literals::operator""sv;
-    for (const std::string_view good : {""sv, "a\0b"sv, "\x7F"sv, "\xC2\x80"sv, "\xDF\xBF"sv, "\xE0\xA0\x80"sv,
-                                        "\xED\x9F\xBF"sv, "\xEE\x80\x80"sv, "\xF0\x90\x80\x80"sv, "\xF4\x8F\xBF\xBF"sv, "\xEF\xBF\xBF"sv}) {
+    for (const std::string_view good :
+         {""sv, "a\0b"sv, "\x7F"sv, "\xC2\x80"sv, "\xDF\xBF"sv, "\xE0\xA0\x80"sv, "\xED\x9F\xBF"sv,
+          "\xEE\x80\x80"sv, "\xF0\x90\x80\x80"sv, "\xF4\x8F\xBF\xBF"sv, "\xEF\xBF\xBF"sv}) {
         CHECK(cabacus::is_utf8(good));
     }
     for (const std::string_view bad :

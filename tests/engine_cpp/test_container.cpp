@@ -26,9 +26,9 @@ Header reread(const std::vector<Record>& records, const cabacus::Metadata& metad
     return parse(pack(records, metadata, files::digest()), {}, false);
 }
 
-// What the packed header of that many equal tensors would cost besides.
 std::size_t packed_size(const std::vector<Record>& records) { return pack(records).size(); }
 
+// That many levels tensors, alike but for their names and what `change` does.
 std::vector<Record> layers(std::size_t count, const std::function<void(Record&, std::size_t)>& change) {
     std::vector<Record> records(count);
     for (std::size_t i = 0; i < count; ++i) {

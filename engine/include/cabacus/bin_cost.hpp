@@ -105,11 +105,10 @@ class LevelCosts {
         std::uint32_t cost = ones_[unary_context][static_cast<std::size_t>(ones)];
         if (bits == 0) return cost;
         const std::uint32_t rest = magnitude - bins_.base(bucket);
-        const auto node = static_cast<std::size_t>(bucket * kSuffixNodes);
-        const std::size_t first = (rest >> (bits - 1)) & 1u;
-        cost += suffix_[node][first];
+        const std::uint32_t first = (rest >> (bits - 1)) & 1u;
+        cost += suffix_[suffix_context(bucket, 0)][first];
         if (bits > 1) {
-            cost += suffix_[node + 1 + first][(rest >> (bits - 2)) & 1u];
+            cost += suffix_[suffix_context(bucket, 1 + static_cast<int>(first))][(rest >> (bits - 2)) & 1u];
             cost += static_cast<std::uint32_t>(bits - 2) << kCostBits;
         }
         return cost;
@@ -118,7 +117,7 @@ class LevelCosts {
     const Binarization& bins_;
     std::array<std::array<std::uint32_t, kSymbols>, kClasses> ones_{};
     std::array<std::array<std::uint32_t, 2>, kClasses> sign_{};
-    std::array<std::array<std::uint32_t, 2>, kClasses * kSuffixNodes> suffix_{};
+    std::array<std::array<std::uint32_t, 2>, kBuckets * kSuffixNodes> suffix_{};
 };
 
 }  // namespace cabacus

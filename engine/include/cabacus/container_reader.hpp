@@ -273,7 +273,9 @@ private:
             case Coding::exact_float: record.entries = in_.u8(); break;
             case Coding::codebook: {
                 const std::uint64_t entries = in_.varint();
+                const std::uint64_t center = in_.varint();
                 record.entries = static_cast<std::uint32_t>(std::min<std::uint64_t>(entries, kMaxEntries + 1));
+                record.offset = static_cast<std::int64_t>(std::min<std::uint64_t>(center, kMaxEntries + 1));
                 break;
             }
             case Coding::alias: record.alias = in_.varint(); break;

@@ -112,6 +112,7 @@ inline void check_fields(const Record& record) {
     }
     if (record.coding == Coding::codebook) {
         require(record.entries >= 1 && record.entries <= kMaxEntries, "a codebook has 1 to 65536 entries");
+        require(record.offset >= 0 && record.offset < std::int64_t{record.entries}, "a codebook's center is no entry");
     }
 }
 

@@ -191,7 +191,10 @@ inline void write_record(ByteWriter& out, const Record& record, const Group& set
             }
             break;
         case Coding::exact_float: out.u8(static_cast<std::uint8_t>(record.entries)); break;
-        case Coding::codebook: out.varint(record.entries); break;
+        case Coding::codebook:
+            out.varint(record.entries);
+            out.varint(static_cast<std::uint64_t>(record.offset));
+            break;
         case Coding::alias: out.varint(record.alias); break;
     }
     if (!has_levels(record.coding)) return;

@@ -4,6 +4,7 @@
 #include "cabacus/level_coding.hpp"
 #include "cabacus/probability.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -11,21 +12,26 @@
 namespace cabacus {
 
 inline constexpr int kClasses = 16;      // of unary bins and of signs
-inline constexpr int kSuffixNodes = 4;   // of a bucket: first bit, second bit after 0, after 1, (unused)
+inline constexpr int kBuckets = 16;
+inline constexpr int kSuffixNodes = 3;   // of a bucket: first bit, second bit after 0, second bit after 1
 inline constexpr int kSymbols = kMaxUnary + 1;
+
+inline constexpr std::size_t suffix_context(int bucket, int node) {
+    return static_cast<std::size_t>(node * kBuckets + bucket);
+}
 
 // What the coder reads while a block lasts: P(1) in 2^-12, laid out for vector look-ups.
 struct Tables {
     alignas(64) std::array<std::array<std::uint32_t, kClasses>, kMaxUnary> unary;
     alignas(64) std::array<std::uint32_t, kClasses> sign;
-    alignas(64) std::array<std::uint32_t, kClasses * kSuffixNodes> suffix;
+    alignas(64) std::array<std::uint32_t, kBuckets * kSuffixNodes> suffix;
 };
 
 // What a block saw. `symbol` counts unary parts by class and number of ones.
 struct BlockCounts {
     std::array<std::uint32_t, kClasses * kSymbols> symbol{};
     std::array<std::array<std::uint32_t, 2>, kClasses> sign{};
-    std::array<std::array<std::uint32_t, 2>, kClasses * kSuffixNodes> suffix{};
+    std::array<std::array<std::uint32_t, 2>, kBuckets * kSuffixNodes> suffix{};
 };
 
 // Blocks are 4, 8, 16, then always 32 steps long: learning is fast at first, and the loops are long later.
@@ -72,7 +78,7 @@ class Probabilities {
             std::uint32_t beyond = seen[unary_bins_];
             for (int bin = unary_bins_ - 1; bin >= 0; --bin) {
                 const std::uint32_t here = beyond + seen[bin];
-                unary_[at(bin)][context].add(beyond, here);
+                if (here != 0) unary_[at(bin)].learn(context, beyond, here);
                 beyond = here;
             }
         }
@@ -80,18 +86,39 @@ class Probabilities {
 
     void refresh_unary() {
         for (int bin = 0; bin < unary_bins_; ++bin) {
-            BinCounts average;
-            for (const BinCounts& counts : unary_[at(bin)]) {
-                average.ones += counts.ones;
-                average.total += counts.total;
-            }
-            const std::uint32_t prior = average.probability16(start_[at(bin)], start_weight_);
-            for (std::size_t context = 0; context < kClasses; ++context) {
-                tables_.unary[at(bin)][context] =
-                    coder_probability(unary_[at(bin)][context].probability16(prior, kAverageWeight));
-            }
+            unary_[at(bin)].refresh(start_[at(bin)], start_weight_, tables_.unary[at(bin)].data());
         }
     }
+
+    // The counts of one unary bin in all classes, laid out so that compilers refresh them with vectors.
+    struct UnaryCounts {
+        std::array<std::int32_t, kClasses> ones{};
+        std::array<std::int32_t, kClasses> total{};
+
+        void learn(std::size_t context, std::uint32_t new_ones, std::uint32_t new_total) {
+            BinCounts counts{static_cast<std::uint32_t>(ones[context]), static_cast<std::uint32_t>(total[context])};
+            counts.add(new_ones, new_total);
+            ones[context] = static_cast<std::int32_t>(counts.ones);
+            total[context] = static_cast<std::int32_t>(counts.total);
+        }
+
+        // Numbers below 2^53 and quotients whose distance from the next integer is at least 2^-16: dividing in float64
+        // and cutting off is the integer division of FORMAT.
+        void refresh(std::uint32_t start, std::uint32_t start_weight, std::uint32_t* table) const {
+            BinCounts all;
+            for (std::size_t context = 0; context < kClasses; ++context) {
+                all.ones += static_cast<std::uint32_t>(ones[context]);
+                all.total += static_cast<std::uint32_t>(total[context]);
+            }
+            const double average = kAverageWeight * static_cast<double>(all.probability16(start, start_weight));
+            for (std::size_t context = 0; context < kClasses; ++context) {
+                const double mass = 65536.0 * ones[context] + average;
+                const auto p16 = static_cast<std::int32_t>(mass / (total[context] + static_cast<std::int32_t>(kAverageWeight)));
+                const std::int32_t p = (p16 + 8) >> (16 - kProbabilityBits);
+                table[context] = static_cast<std::uint32_t>(std::clamp(p, 1, static_cast<std::int32_t>(kProbabilityOne) - 1));
+            }
+        }
+    };
 
     template <std::size_t n>
     static void refresh_plain(std::array<BinCounts, n>& known, const std::array<std::array<std::uint32_t, 2>, n>& seen,
@@ -107,9 +134,9 @@ class Probabilities {
     int unary_bins_;
     std::uint32_t start_weight_;
     std::array<std::uint32_t, kMaxUnary> start_{};  // 2^-16
-    std::array<std::array<BinCounts, kClasses>, kMaxUnary> unary_{};
+    std::array<UnaryCounts, kMaxUnary> unary_{};
     std::array<BinCounts, kClasses> sign_{};
-    std::array<BinCounts, kClasses * kSuffixNodes> suffix_{};
+    std::array<BinCounts, kBuckets * kSuffixNodes> suffix_{};
     Tables tables_{};
     BlockCounts counts_{};
 };

@@ -64,15 +64,4 @@ inline void check_words(std::span<const std::uint8_t> words) {
     }
 }
 
-inline void decode_slice_portable(const SliceGeometry& geometry, const LevelCoding& coding,
-                                  std::span<const std::uint8_t> words, std::int32_t* levels) {
-    check_words(words);
-    LevelDecoder(geometry, coding, words, levels).run();
-}
-
-inline void decode_slice(const SliceGeometry& geometry, const LevelCoding& coding, std::span<const std::uint8_t> words,
-                         std::int32_t* levels) {
-    decode_slice_portable(geometry, coding, words, levels);
-}
-
 }  // namespace cabacus

@@ -119,7 +119,7 @@ class BinWalk {
             suffix_[lane] = suffix_[lane] << 1 | static_cast<std::uint32_t>(coder_.code(lane, kHalf, wanted));
             return;
         }
-        const std::size_t node = index(bucket * kSuffixNodes + (bit == 0 ? 0 : 1 + static_cast<int>(suffix_[lane])));
+        const std::size_t node = suffix_context(bucket, bit == 0 ? 0 : 1 + static_cast<int>(suffix_[lane]));
         const bool one = coder_.code(lane, tables.suffix[node], wanted);
         ++counts.suffix[node][one];
         suffix_[lane] = suffix_[lane] << 1 | static_cast<std::uint32_t>(one);

@@ -5,8 +5,8 @@
 #include "cabacus/checksum.hpp"
 #include "cabacus/error.hpp"
 #include "cabacus/geometry.hpp"
+#include "cabacus/lanes/dispatch.hpp"
 #include "cabacus/level_coding.hpp"
-#include "cabacus/level_decoder.hpp"
 #include "cabacus/parallel.hpp"
 
 #include <cstddef>

@@ -1,0 +1,40 @@
+// Decodes a slice by the widest form that has lanes of its size and that this processor runs: the same levels from each.
+#pragma once
+
+#include "cabacus/lanes/avx2.hpp"
+#include "cabacus/lanes/avx512.hpp"
+#include "cabacus/lanes/target.hpp"
+#include "cabacus/level_decoder.hpp"
+
+#include <cstdint>
+#include <span>
+
+namespace cabacus {
+
+inline void decode_slice(const SliceGeometry& geometry, const LevelCoding& coding, std::span<const std::uint8_t> words,
+                         std::int32_t* levels, Form form = widest_form()) {
+    check_words(words);
+#if CABACUS_X86_LANES
+    if (form == Form::avx512) {
+        switch (geometry.lanes) {
+            case 64: return avx512::Decoder<4>(geometry, coding, words, levels).run();
+            case 32: return avx512::Decoder<2>(geometry, coding, words, levels).run();
+            case 16: return avx512::Decoder<1>(geometry, coding, words, levels).run();
+            default: break;
+        }
+    }
+    if (form != Form::portable) {
+        switch (geometry.lanes) {
+            case 64: return avx2::Decoder<8>(geometry, coding, words, levels).run();
+            case 32: return avx2::Decoder<4>(geometry, coding, words, levels).run();
+            case 16: return avx2::Decoder<2>(geometry, coding, words, levels).run();
+            case 8: return avx2::Decoder<1>(geometry, coding, words, levels).run();
+            default: break;
+        }
+    }
+#endif
+    static_cast<void>(form);
+    LevelDecoder(geometry, coding, words, levels).run();
+}
+
+}  // namespace cabacus
