@@ -43,7 +43,7 @@ class LevelCoding:
     def __eq__(self, other: object) -> bool: ...
 
 class Record:
-    """One tensor in a header (FORMAT.md, "Tensor records"). Fields that a coding does not use stand at their defaults."""
+    """One tensor in a header (FORMAT.md, section 3.3). Fields that a coding does not use stand at their defaults."""
 
     name: str
     dtype: int
@@ -145,7 +145,7 @@ def encode_weights(
 def decode_levels(
     data: Buffer, record: Record, first_slice: int, slices: int, threads: int = 1
 ) -> npt.NDArray[np.int32]:
-    """The levels of whole slices in scan order, flat. `data` begins at the first of these slices. Raises FormatFault."""
+    """The levels of whole slices, flat and in scan order; `data` begins with the first. Raises FormatFault."""
 
 def decode_weights(
     data: Buffer,

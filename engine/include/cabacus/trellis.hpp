@@ -67,6 +67,7 @@ class Trellis {
 
   private:
     static constexpr double kNever = std::numeric_limits<double>::infinity();
+    static constexpr double kForbidden = 1e30;  // an error above the bound: worse than anything else, yet comparable
 
     struct Step {  // how a state was reached
         std::uint8_t from;
@@ -93,8 +94,10 @@ class Trellis {
     Choice choice(int quantizer, double magnitude, double importance, std::size_t context, const LevelCosts& rates) const {
         const auto price = [&](std::uint32_t level) {
             const double error = magnitude - multiple(quantizer, level);
+            const bool forbidden = slice_.max_error != 0.0 && std::abs(error) * slice_.step > slice_.max_error;
             const std::uint32_t bits = rates.magnitude(context, level) + (level != 0 ? 1u << kCostBits : 0u);
-            return importance * (error * error) + slice_.rate_weight * (static_cast<double>(bits) / (1 << kCostBits));
+            return importance * (error * error) + slice_.rate_weight * (static_cast<double>(bits) / (1 << kCostBits)) +
+                   (forbidden ? kForbidden : 0.0);
         };
         Choice made{};
         const std::uint32_t below = lower(quantizer, magnitude);
