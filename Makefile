@@ -13,7 +13,7 @@ CPP := $(shell find engine/bindings engine/include tests/engine_cpp -name '*.[ch
        engine/CMakeLists.txt tests/engine_cpp/CMakeLists.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format cpp-test py-test test-packaging test-shared bench openapi dist clean
+.PHONY: help run test lint format cpp-test py-test test-packaging test-shared storm bench openapi dist clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -47,6 +47,9 @@ test-packaging: $(VENV)/.ready ## Build the distributions, install them into a f
 
 test-shared: $(VENV)/.ready ## Run the tests that need the networks and data sets of ../shared
 	pytest -m shared $(ARGS)
+
+storm: $(VENV)/.ready ## Kill workers and the queue's server under 1,000 jobs, and count: about two minutes
+	python tests/e2e/storm/storm.py $(ARGS)
 
 bench: $(VENV)/.ready ## Measure sizes and speeds
 	python tests/bench/bench.py $(ARGS)

@@ -29,6 +29,9 @@ MAX_RETRY_SECONDS = 5.0
 PATIENCE_SECONDS = 600.0
 """How long a finished job waits for a queue server that is away, before its result is given up."""
 
+ALL_SECONDS = 1e6
+"""Files that are older than this in the future: all of them, whatever the clocks say."""
+
 
 class RunFailed(Exception):
     """This run came to nothing through no fault of the job's, or so it seems; another may succeed."""
@@ -87,6 +90,15 @@ class Runner:
     async def _give_up(self, claim: Claim, failure: Failure) -> None:
         logger.error("job %s is given up: %s", claim.job.id, failure.detail)
         await persistently(self._queue.fail, claim, failure, dead_letter=True)
+        await self._tidy(claim.job)
+
+    async def _tidy(self, job: Job, place: str = "") -> None:
+        """Remove the output of runs that came to nothing: a worker that was killed could not."""
+        with suppress(OSError):  # then it goes with the job's other files
+            async for name in self._store.folders(f"jobs/{job.id}", older_seconds=-ALL_SECONDS):
+                other = f"jobs/{job.id}/{name}"
+                if name.startswith("output-") and other != place:
+                    await self._store.delete_below(other)
 
     async def _attempt(self, claim: Claim) -> None:
         """One run. Raises RunFailed."""
@@ -98,9 +110,12 @@ class Runner:
                 if not done:
                     with suppress(OSError):  # then it goes with the job's other files
                         await self._store.delete_below(place)
+                elif claim.deliveries > 1:
+                    await self._tidy(claim.job, place)
             case Failure():
                 await persistently(self._queue.fail, claim, ended)
                 logger.info("job %s failed: %s: %s", claim.job.id, ended.code, ended.detail)
+                await self._tidy(claim.job)
             case None:
                 logger.info("job %s was cancelled, or taken over by another worker", claim.job.id)
 
