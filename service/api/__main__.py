@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 from contextlib import suppress
+from types import FrameType
 
 import uvicorn
 
@@ -22,8 +24,9 @@ def make_server(settings: Settings, *, stop_seconds: float = STOP_SECONDS) -> uv
 
     When it is stopped, answers may run on for `stop_seconds`.
     """
+    app = create_app(settings)
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         host=settings.host,
         port=settings.port,
         log_config=None,
@@ -32,7 +35,20 @@ def make_server(settings: Settings, *, stop_seconds: float = STOP_SECONDS) -> uv
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(stop_seconds),
     )
-    return uvicorn.Server(config)
+    return _Server(config, app.state.context.stopping)
+
+
+class _Server(uvicorn.Server):
+    """Tells the application at once that it is to stop; uvicorn does so only when every answer has ended."""
+
+    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A signal came."""
+        self._stopping.set()
+        super().handle_exit(sig, frame)
 
 
 def main(settings: Settings | None = None) -> int:

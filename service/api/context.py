@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Awaitable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 
@@ -15,24 +15,25 @@ from cabacus.service.queue.port import Queue
 from cabacus.service.settings import Settings
 from cabacus.service.storage.port import Store
 
+T = TypeVar("T")
+
 
 @dataclass
-class UploadSlots:
-    """Bounds the uploads that are read at the same time in this process."""
+class Slots:
+    """Bounds what this process does at the same time; a refusal has a `code` and names the setting `knob`."""
 
     limit: int
+    code: str
+    what: str
+    knob: str
     taken: int = 0
 
     @contextmanager
     def slot(self) -> Iterator[None]:
-        """Hold a slot. Raises ServiceError `too_many_uploads` when there is none."""
+        """Hold a slot. Raises ServiceError when there is none."""
         if self.taken >= self.limit:
-            raise ServiceError(
-                "too_many_uploads",
-                f"{self.taken} uploads are being read already; try again shortly, or raise CABACUS_MAX_UPLOADS",
-                limit="CABACUS_MAX_UPLOADS",
-                retry_after=1,
-            )
+            detail = f"{self.taken} {self.what} already; try again shortly, or raise {self.knob}"
+            raise ServiceError(self.code, detail, limit=self.knob, retry_after=1)
         self.taken += 1
         try:
             yield
@@ -47,11 +48,30 @@ class Context:
     settings: Settings
     queue: Queue
     store: Store
-    uploads: UploadSlots = field(init=False)
+    uploads: Slots = field(init=False)
+    followers: Slots = field(init=False)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "uploads", UploadSlots(self.settings.max_uploads))
+        most = self.settings
+        uploads = Slots(most.max_uploads, "too_many_uploads", "uploads are being read", "CABACUS_MAX_UPLOADS")
+        followers = Slots(
+            most.max_followers, "too_many_followers", "streams of events are open", "CABACUS_MAX_FOLLOWERS"
+        )
+        object.__setattr__(self, "uploads", uploads)
+        object.__setattr__(self, "followers", followers)
+
+    async def unless_stopping(self, work: Awaitable[T]) -> T | None:
+        """What is awaited; None as soon as the API is asked to stop, so that open streams do not delay that."""
+        working = asyncio.ensure_future(work)
+        stopping = asyncio.create_task(self.stopping.wait())
+        try:
+            await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            return await working if working.done() else None
+        finally:
+            for task in (working, stopping):
+                task.cancel()
 
     def later(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something that no request waits for."""

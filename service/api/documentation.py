@@ -292,6 +292,34 @@ GET_JOB: Description = {
     },
     "openapi_extra": {"parameters": [PREFER]},
 }
+GET_EVENTS: Description = {
+    "operation_id": "getEvents",
+    "responses": {
+        200: {
+            "description": "Events `job`; the data of each is the job as JSON, its id the job's version.",
+            "content": {
+                "text/event-stream": {
+                    "schema": {"type": "string"},
+                    "example": 'event: job\ndata: {"id":"...","progress":0.5}\nid: 3\nretry: 1000\n\n',
+                }
+            },
+        },
+        204: {"description": "The job has ended, and the caller has seen that: do not come again."},
+        **refusals("job_not_found", "too_many_followers", "unavailable"),
+    },
+    "openapi_extra": {
+        "parameters": [
+            {
+                "name": "Last-Event-ID",
+                "in": "header",
+                "required": False,
+                "description": "The id of the last event that was seen; only changes since are sent.",
+                "schema": {"type": "string"},
+                "example": "3",
+            }
+        ]
+    },
+}
 _NO_RESULT = refusals("job_not_found", "not_ready", "job_failed", "job_cancelled", "gone", "unavailable")
 _ALL_MEDIA = _binary(*dict.fromkeys(media for known in _RESULTS.values() for media in known))
 _NOT_MODIFIED = {"description": "The caller has it already (If-None-Match).", "headers": {"ETag": ETAG}}

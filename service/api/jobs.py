@@ -1,11 +1,15 @@
-"""GET /jobs, GET and DELETE /jobs/{id}, its result and its report."""
+"""GET /jobs, GET and DELETE /jobs/{id}, its events, its result and its report."""
 
 from __future__ import annotations
 
+import logging
 import re
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from starlette.exceptions import HTTPException
 
 from cabacus.service.api import documentation as docs
 from cabacus.service.api.context import Current
@@ -17,9 +21,14 @@ from cabacus.service.job import Job
 from cabacus.service.removal import remove
 from cabacus.service.schemas import JobList
 
+logger = logging.getLogger(__name__)
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
 MAX_LISTED = 1000
+FOLLOW_SECONDS = 30.0
+"""How long one look at the queue waits for a change; another follows."""
+RETRY_MILLIS = 1000
+"""After which a browser that lost the stream comes again."""
 
 
 async def _job(job_id: str, context: Current) -> Job:
@@ -59,6 +68,44 @@ async def get_job(request: Request, job: Found, context: Current) -> Response:
     if current is None:
         raise _unknown(job.id)
     return job_reply(request, current, headers={"Preference-Applied": preference.applied or ""})
+
+
+def _seen(job: Found, last_event_id: Annotated[str | None, Header(include_in_schema=False)] = None) -> int:
+    """The version that the caller has seen; -1 if none. Answers 204, which ends EventSource, if it was the last."""
+    seen = int(last_event_id) if last_event_id and re.fullmatch("[0-9]{1,15}", last_event_id) else -1
+    if job.final and job.version == seen:
+        raise HTTPException(204)
+    return seen
+
+
+def _slot(context: Current) -> Iterator[None]:
+    with context.followers.slot():
+        yield
+
+
+@router.get("/{job_id}/events", response_class=EventSourceResponse, dependencies=[Depends(_slot)], **docs.GET_EVENTS)
+async def get_events(
+    request: Request, job: Found, seen: Annotated[int, Depends(_seen)], context: Current
+) -> AsyncIterator[ServerSentEvent]:
+    """Follow a job: an event `job` with the whole job for each change, the last one when it has ended.
+
+    The id of an event is the job's version. Who comes again with Last-Event-ID hears of changes since; changes that
+    follow one another quickly may come as one.
+    """
+    current: Job | None = job
+    while current is not None:
+        if current.version != seen:
+            seen = current.version
+            yield ServerSentEvent(
+                raw_data=job_view(request, current).model_dump_json(), event="job", id=str(seen), retry=RETRY_MILLIS
+            )
+        if current.final:
+            return
+        try:
+            current = await context.unless_stopping(context.queue.change(job.id, seen, FOLLOW_SECONDS))
+        except ConnectionError as error:  # the caller comes again
+            logger.warning("a stream of events ends: %s", error)
+            return
 
 
 @router.get("/{job_id}/result", **docs.GET_RESULT)

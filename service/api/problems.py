@@ -117,6 +117,8 @@ def install(app: FastAPI) -> None:
     """Route every exception of the application through `response_to`."""
 
     async def handle(request: Request, error: Exception) -> Response:
+        if isinstance(error, HTTPException) and error.status_code < 400:
+            return Response(status_code=error.status_code, headers=error.headers)
         if isinstance(error, HTTPException) and error.status_code in (404, 405):
             error = _explained(app, request, error)
         return response_to(error)

@@ -11,10 +11,7 @@ from cabacus.report import Curve, Report
 from cabacus.service.cli import documents
 from cabacus.service.cli.streams import STANDARD, Output
 from cabacus.service.cli.work import Progress, Task
-from cabacus.service.client import Client, Job, WaitTimeout
-
-WAIT_SECONDS = 1.0
-"""Time between two looks at a job's progress; its end is seen at once."""
+from cabacus.service.client import Client, Job
 
 
 class RemoteWork:
@@ -53,11 +50,9 @@ class RemoteWork:
         source = sys.stdin.buffer if task.source == STANDARD else task.source
         job = self._client.submit(kind, source, **files, **task.options)
         try:
-            while True:
-                try:
-                    return self._client.wait(job, timeout=WAIT_SECONDS)
-                except WaitTimeout as waiting:
-                    progress(waiting.job.progress, 1.0)
+            for seen in self._client.events(job):
+                progress(seen.progress, 1.0)
+            return self._client.wait(job)
         except (KeyboardInterrupt, SystemExit):
             self._client.cancel(job)
             raise

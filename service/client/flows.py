@@ -36,7 +36,7 @@ LONGEST_WAIT = 30.0
 """Seconds that one request may wait for a job; longer waits are several requests."""
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 10.0
-_PASSING = frozenset({429, 502, 503, 504})
+PASSING = frozenset({429, 502, 503, 504})
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def send(call: Call, policy: Policy) -> Flow[httpx.Response]:
             return response
         problem = error_of_response(response)
         refused = isinstance(problem, BusyError)
-        if last or not ((reads and response.status_code in _PASSING) or (refused and replayable)):
+        if last or not ((reads and response.status_code in PASSING) or (refused and replayable)):
             raise problem
         yield policy.pause(attempt, problem.retry_after)
     raise AssertionError("the last attempt returns or raises")
@@ -243,7 +243,7 @@ def download(job: Job | str, path: str | PathLike[str], policy: Policy) -> Flow[
                 if response.is_success:
                     continue
                 problem = error_of_response(response)
-                if response.status_code not in _PASSING or attempt == policy.retries:
+                if response.status_code not in PASSING or attempt == policy.retries:
                     raise problem
             yield policy.pause(attempt, None)
         sink.seek(0)
@@ -276,6 +276,10 @@ class Deadline:
     def over(self) -> bool:
         """True when the time is over."""
         return self._end is not None and time.monotonic() >= self._end
+
+    def at_most(self, seconds: float) -> float:
+        """So many seconds, or what remains of the time if that is less; a moment at least."""
+        return seconds if self._end is None else max(0.05, min(seconds, self._end - time.monotonic()))
 
     def wait(self) -> float:
         """Whole seconds for which the next request may wait, at least one."""

@@ -26,6 +26,13 @@ def standing(headers: Mapping[str, str] | None) -> dict[str, str]:
     return {"Accept-Encoding": "identity", **(headers or {})}
 
 
+def streaming(call: Call, read_seconds: float) -> dict[str, Any]:
+    """Keyword arguments of httpx's `stream` for a stream of events, on which silence lasts `read_seconds` at most."""
+    return arguments(call, ExitStack(), asynchronous=False) | {
+        "timeout": httpx.Timeout(QUIET_SECONDS, connect=CONNECT_SECONDS, read=read_seconds)
+    }
+
+
 def arguments(call: Call, stack: ExitStack, *, asynchronous: bool) -> dict[str, Any]:
     """Keyword arguments of httpx's `request` and `stream`; files that are opened are closed by `stack`."""
     sent: dict[str, Any] = {} if call.upload is None else call.upload.arguments(stack, asynchronous=asynchronous)

@@ -6,7 +6,7 @@ has no socket, and may be killed at any time: what it writes lies in the job's o
 
     in    {"kind", "inputs": {role: path}, "options", "folder", "threads"}
     out   {"ready": true}                                      once, when the imports are done
-          {"progress": 0.5}                                    any number of times
+          {"progress": 0.5, "steps": [3, 6]}                   any number of times
           {"product": {"report", "result", "extension", "media_type", "summary"}}   or
           {"failure": {"code", "detail", "field", "tensor", "limit"}}               at the end of each job
 """
@@ -90,7 +90,7 @@ def _reporter(answers: TextIO) -> Progress:
         now = time.monotonic()
         if total > 0 and now - latest >= PROGRESS_SECONDS:
             latest = now
-            _send(answers, {"progress": min(1.0, done / total)})
+            _send(answers, {"progress": min(1.0, done / total), "steps": [done, total]})
 
     return report
 

@@ -128,7 +128,8 @@ class Runner:
                 if done:
                     return await work
                 try:
-                    if not await self._queue.heartbeat(claim, progress=self._child.progress):
+                    progress, steps = self._child.progress, self._child.steps
+                    if not await self._queue.heartbeat(claim, progress=progress, steps=steps):
                         return None
                 except ConnectionError as error:
                     logger.warning("job %s goes on without a heartbeat: %s", claim.job.id, error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -377,3 +378,49 @@ def test_both_clients_have_the_same_methods() -> None:
         return {name for name in vars(kind) if not name.startswith("_")}
 
     assert names(Client) == names(AsyncClient)
+
+
+def stream(*events: str, status: int = 200) -> httpx.Response:
+    """A stream of events, each the JSON of a job."""
+    body = "".join(f"event: job\ndata: {data}\nid: {number}\n\n: ping\n\n" for number, data in enumerate(events, 1))
+    return httpx.Response(status, headers={"content-type": "text/event-stream"}, text=body)
+
+
+def test_events_go_on_where_a_stream_broke() -> None:
+    running, done = (json.dumps(job(state, progress=0.5)) for state in ("running", "done"))
+    script = Script(
+        stream(running), httpx.ReadError("it broke"), problem(503, "unavailable"), stream(running, done), stream()
+    )
+    with script.client() as client:
+        assert [seen.state for seen in client.events(JOB_ID)] == ["running", "running", "done"]
+    assert [request.headers.get("last-event-id") for request in script.requests] == [None, "1", "1", "1"]
+    assert str(script.requests[0].url).endswith(f"/jobs/{JOB_ID}/events")
+
+
+def test_events_that_never_come_are_given_up() -> None:
+    script = Script(*[stream()] * 3)
+    with (
+        Client("http://s", retries=2, transport=httpx.MockTransport(script)) as client,
+        pytest.raises(ConnectionFailed),
+    ):
+        list(client.events(JOB_ID))
+
+
+def test_events_of_a_job_whose_end_was_seen_are_none() -> None:
+    with Script(httpx.Response(204)).client() as client:
+        assert list(client.events(JOB_ID)) == []
+
+
+def test_a_progress_bar_is_shown_on_request(capsys: pytest.CaptureFixture[str]) -> None:
+    steps = {"done": 1, "total": 2}
+    script = Script(
+        httpx.Response(202, json=job("queued")),
+        stream(json.dumps(job("running", steps=steps)), json.dumps(job("done"))),
+        httpx.Response(200, json=job("done")),
+        httpx.Response(200, content=DATA),
+        httpx.Response(200, json={}),
+    )
+    with script.client() as client:
+        assert client.compress(b"x", progress=True).data == DATA
+    captured = capsys.readouterr()
+    assert captured.out == ""  # a result may be on its way there

@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 
 from cabacus.service.api.app import create_app
-from cabacus.service.api.context import UploadSlots
+from cabacus.service.api.context import Context
 from cabacus.service.embedded import EmbeddedServer
 from cabacus.service.job import Blob, Failure
 from cabacus.service.queue.memory import MemoryQueue
@@ -37,10 +37,10 @@ class RunningApi:
         folder: Path,
         queue: MemoryQueue,
         store: ObjectStore,
-        uploads: UploadSlots,
+        context: Context,
     ) -> None:
         self.http, self.port, self.folder = http, port, folder
-        self.queue, self.store, self.uploads = queue, store, uploads
+        self.queue, self.store, self.context, self.uploads = queue, store, context, context.uploads
         self._workers: list[asyncio.Task[None]] = []
 
     def work(self, result: bytes, report: dict[str, Any], summary: dict[str, object]) -> None:
@@ -112,7 +112,7 @@ async def running(folder: Path, **changes: Any) -> AsyncIterator[RunningApi]:
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=SECONDS) as http:
-            api = RunningApi(http, port, folder, queue, store, app.state.context.uploads)
+            api = RunningApi(http, port, folder, queue, store, app.state.context)
             try:
                 yield api
             finally:
