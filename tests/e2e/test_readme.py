@@ -74,6 +74,12 @@ def test_the_http_quick_start(folder: Path, service_url: str) -> None:
     assert (folder / "model.cabac").read_bytes() == cabacus.compress(MODEL, snr_db=30).data
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_jobs_are_followed(folder: Path, service_url: str) -> None:
+    follow("Jobs", folder, service_url)
+    assert (folder / "model.cabac").read_bytes() == cabacus.compress(MODEL, snr_db=30).data
+
+
 def test_every_make_target_of_the_readme_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     assert set(re.findall(r"(?:^|`)make ([a-z-]+)", README, re.MULTILINE)) <= targets
