@@ -56,6 +56,7 @@ CATALOGUE: dict[str, Entry] = {
     "time_limit": Entry(413, "The job took too long"),
     "memory_limit": Entry(413, "The job needed too much memory"),
     # Capacity; passes by itself.
+    "key_limit": Entry(429, "The key has as much as it may"),
     "too_many_uploads": Entry(503, "Too many uploads at once"),
     "too_many_followers": Entry(503, "Too many streams of events at once"),
     "queue_full": Entry(503, "The queue is full"),

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Self, get_type_hints
 
@@ -36,6 +37,13 @@ def _state_folder() -> Path:
     """Where a user's programs keep what must outlive them: the XDG base directories."""
     home = os.environ.get("XDG_STATE_HOME", "")
     return (Path(home) if os.path.isabs(home) else Path.home() / ".local" / "state") / "cabacus"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _cores() -> int:
@@ -142,6 +150,15 @@ class Settings:
             "where files are kept, a folder or a URL; empty: below the state folder",
         ),
     ] = ""
+    auth: Annotated[
+        str, Knob(_choice("auto", "on", "off"), "whether the API needs keys; auto: unless it listens on loopback alone")
+    ] = "auto"
+    key_file: Annotated[
+        str, Knob(_text(r"|.+", "a file"), "file of the API's keys, see `cabacus keys`; empty: in the state folder")
+    ] = ""
+    key_max_jobs: Annotated[int, Knob(_integer(1), "jobs of one key's owner that wait or run")] = 100
+    key_max_bytes: Annotated[int, Knob(_bytes(1), "bytes of files that one key's owner may have stored")] = 64 * 2**30
+    key_max_uploads: Annotated[int, Knob(_integer(1), "request bodies of one key's owner read at the same time")] = 4
     max_upload_bytes: Annotated[int, Knob(_bytes(1), "longest request body, in bytes")] = 8 * 2**30
     max_uploads: Annotated[int, Knob(_integer(1), "request bodies read at the same time")] = 16
     max_followers: Annotated[int, Knob(_integer(1), "streams of events open at the same time")] = 256
@@ -198,6 +215,20 @@ class Settings:
     def storage_url(self) -> str:
         """Where files are kept: as set, or the default folder."""
         return self.storage or str(self.state / "storage")
+
+    @property
+    def keys_path(self) -> Path:
+        """The file of the API's keys."""
+        return Path(self.key_file).expanduser().absolute() if self.key_file else self.state / "keys.json"
+
+    @property
+    def needs_keys(self) -> bool:
+        """True when every caller needs a key.
+
+        >>> Settings(host="127.0.0.1").needs_keys, Settings(host="0.0.0.0").needs_keys
+        (False, True)
+        """
+        return self.auth == "on" or (self.auth == "auto" and not _is_loopback(self.host))
 
     @property
     def scratch(self) -> Path:

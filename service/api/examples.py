@@ -81,5 +81,10 @@ FAILURES: dict[str, Failure] = {
     "too_many_followers": Failure(
         "too_many_followers", "256 streams of events are open already; try again", limit="CABACUS_MAX_FOLLOWERS"
     ),
+    "unauthorized": Failure("unauthorized", "this service needs a key: send Authorization: Bearer KEY"),
+    "forbidden": Failure("forbidden", "key 5f0c2a7de1b9 may read; this needs write"),
+    "key_limit": Failure(
+        "key_limit", "100 jobs of this key wait or run; try again when some have ended", limit="CABACUS_KEY_MAX_JOBS"
+    ),
     "queue_full": Failure("queue_full", "1000 jobs are waiting already; try again later", limit="CABACUS_MAX_QUEUED"),
 }

@@ -12,6 +12,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.exceptions import HTTPException
 
 from cabacus.service.api import documentation as docs
+from cabacus.service.api.callers import Reader, Writer
 from cabacus.service.api.context import Current
 from cabacus.service.api.preferences import read_preference
 from cabacus.service.api.problems import JobFailed
@@ -31,12 +32,17 @@ RETRY_MILLIS = 1000
 """After which a browser that lost the stream comes again."""
 
 
-async def _job(job_id: str, context: Current) -> Job:
-    """The job of the path. Raises ServiceError `job_not_found`."""
+async def _job(job_id: str, context: Current, caller: Reader) -> Job:
+    """The job of the path, if it is the caller's. Raises ServiceError `job_not_found`."""
     job = await context.queue.get(job_id) if re.fullmatch("[0-9a-f]{32}", job_id) else None
-    if job is None:
+    if job is None or job.owner != caller.owner:
         raise _unknown(job_id)
     return job
+
+
+async def _own_job(job_id: str, context: Current, caller: Writer) -> Job:
+    """The same for those who may change it."""
+    return await _job(job_id, context, caller)
 
 
 def _unknown(job_id: str) -> ServiceError:
@@ -44,16 +50,18 @@ def _unknown(job_id: str) -> ServiceError:
 
 
 Found = Annotated[Job, Depends(_job)]
+Owned = Annotated[Job, Depends(_own_job)]
 
 
 @router.get("", **docs.LIST_JOBS)
 async def list_jobs(
     request: Request,
     context: Current,
+    caller: Reader,
     limit: Annotated[int, Query(ge=1, le=MAX_LISTED, description="At most this many.")] = 100,
 ) -> Response:
     """List the caller's latest jobs, newest first."""
-    jobs = await context.queue.jobs(owner="", limit=limit)
+    jobs = await context.queue.jobs(owner=caller.owner, limit=limit)
     listing = JobList(jobs=[job_view(request, job) for job in jobs])
     return Response(listing.model_dump_json(), headers={"Cache-Control": "no-store"}, media_type="application/json")
 
@@ -124,7 +132,7 @@ async def get_report(request: Request, job: Found, context: Current) -> Response
 
 
 @router.delete("/{job_id}", **docs.DELETE_JOB)
-async def delete_job(request: Request, job: Found, context: Current) -> Response:
+async def delete_job(request: Request, job: Owned, context: Current) -> Response:
     """Cancel a job that has not finished; forget one that has, with its files."""
     if job.final:
         removal = await context.queue.delete(job.id)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 import time
 from collections.abc import Awaitable, Callable
 
 from fastapi import APIRouter, Request, Response
 
+from cabacus.service.api.callers import Caller, Writer
 from cabacus.service.api.context import Context, Current
 from cabacus.service.api.documentation import describe_work
 from cabacus.service.api.options import read_options
@@ -18,7 +20,7 @@ from cabacus.service.api.replies import accepted, job_links, mixed_reply, result
 from cabacus.service.api.upload import Upload, receive, refuse_missing
 from cabacus.service.errors import ServiceError
 from cabacus.service.job import KINDS, Job, Kind
-from cabacus.service.queue.port import Queue, full
+from cabacus.service.queue.port import NO_BOUNDS, Queue, full, too_many_bytes, too_many_jobs
 from cabacus.service.storage.port import Store
 
 router = APIRouter(tags=["work"])
@@ -26,16 +28,15 @@ router = APIRouter(tags=["work"])
 SETTLE_SECONDS = 1.0
 
 
-async def start(request: Request, kind: Kind, context: Context) -> Job:
+async def start(request: Request, kind: Kind, context: Context, caller: Caller) -> Job:
     """Read the request into a job and queue it. A request that is refused leaves no file behind."""
     settings, queue, store = context.settings, context.queue, context.store
     query = request.query_params.multi_items()
     read_options(kind, query)  # what can be refused before the body is read, is
     job_id = secrets.token_hex(16)
     upload = Upload()
-    with context.uploads.slot():
-        if await queue.depth() >= settings.max_queued:
-            raise full(settings.max_queued)
+    with context.upload_slot(caller.owner):
+        await _refuse_early(queue, caller, settings.max_queued)
         try:
             await receive(
                 request,
@@ -50,9 +51,9 @@ async def start(request: Request, kind: Kind, context: Context) -> Job:
         except BaseException:
             await _discard(store, *upload.places)
             raise
-    job = Job(job_id, kind, time.time(), upload.inputs, options)
+    job = Job(job_id, kind, time.time(), upload.inputs, options, owner=caller.owner)
     try:
-        receipt = await queue.submit(job)
+        receipt = await queue.submit(job, bounds=caller.bounds)
     except ConnectionError:  # the job may have been recorded: its files stay until that is known
         context.later(_settle(queue, store, job_id, upload.places))
         raise
@@ -61,6 +62,19 @@ async def start(request: Request, kind: Kind, context: Context) -> Job:
         raise
     await _discard(store, *(key.rpartition("/")[0] for key in receipt.unused))
     return receipt.job
+
+
+async def _refuse_early(queue: Queue, caller: Caller, most: int) -> None:
+    """Refuse before the body is read what would be refused afterwards anyway."""
+    if await queue.depth() >= most:
+        raise full(most)
+    if caller.bounds == NO_BOUNDS:
+        return
+    usage = await queue.usage(caller.owner)
+    if usage.jobs >= (caller.bounds.jobs or math.inf):
+        raise too_many_jobs(caller.bounds)
+    if usage.bytes >= (caller.bounds.bytes or math.inf):
+        raise too_many_bytes(caller.bounds)
 
 
 async def _discard(store: Store, *places: str) -> None:
@@ -98,10 +112,10 @@ async def answer(request: Request, job: Job, preference: Preference, context: Co
     return await result_reply(request, current, context.store, extra=extra)
 
 
-def _route(kind: Kind) -> Callable[[Request, Context], Awaitable[Response]]:
-    async def work(request: Request, context: Current) -> Response:
+def _route(kind: Kind) -> Callable[[Request, Context, Caller], Awaitable[Response]]:
+    async def work(request: Request, context: Current, caller: Writer) -> Response:
         preference = read_preference(request.headers.getlist("prefer"), longest=context.settings.max_wait_seconds)
-        return await answer(request, await start(request, kind, context), preference, context)
+        return await answer(request, await start(request, kind, context, caller), preference, context)
 
     return work
 

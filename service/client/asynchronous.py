@@ -26,7 +26,8 @@ T = TypeVar("T")
 class AsyncClient:
     """Talks to a service at `base_url`; a context manager.
 
-    `retries` bounds how often a request is tried again where that is safe. `transport` replaces the network, in tests.
+    `key` says who calls, where the service asks. `retries` bounds how often a request is tried again where that is
+    safe. `transport` replaces the network, in tests.
     Every method raises the errors of `cabacus.service.client.errors`.
     """
 
@@ -34,12 +35,16 @@ class AsyncClient:
         self,
         base_url: str = DEFAULT_URL,
         *,
+        key: str | None = None,
         headers: Mapping[str, str] | None = None,
         retries: int = 4,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._http = httpx.AsyncClient(
-            base_url=base_url.rstrip("/") + "/", headers=standing(headers), transport=transport, timeout=timeouts(0)
+            base_url=base_url.rstrip("/") + "/",
+            headers=standing(key, headers),
+            transport=transport,
+            timeout=timeouts(0),
         )
         self._policy = flows.Policy(retries)
 

@@ -6,6 +6,7 @@ ClientError
 ├── IntegrityError            what arrived is not what the service has
 └── ProblemError              the service said no, with problem+json
     ├── InvalidRequestError   400, 415, 416, 422: mend the file or the options
+    ├── DeniedError           401, 403: no key, or one that may not
     ├── NotFoundError         404
     ├── ConflictError         409: not ready, failed, another base
     ├── GoneError             410: expired
@@ -63,6 +64,10 @@ class InvalidRequestError(ProblemError):
     """The file or the options cannot be used."""
 
 
+class DeniedError(ProblemError):
+    """The service needs a key, or the key does not allow this."""
+
+
 class NotFoundError(ProblemError):
     """There is no such job or address."""
 
@@ -88,6 +93,8 @@ class ServerError(ProblemError):
 
 
 _BY_STATUS: dict[int, type[ProblemError]] = {
+    401: DeniedError,
+    403: DeniedError,
     404: NotFoundError,
     409: ConflictError,
     410: GoneError,

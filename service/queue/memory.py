@@ -26,6 +26,7 @@ from cabacus.service.queue.port import (
     Receipt,
     Removal,
     Statistics,
+    Usage,
     full,
     too_many_bytes,
     too_many_jobs,
@@ -254,6 +255,10 @@ class MemoryQueue:
     async def dead_letters(self, *, limit: int) -> list[DeadLetter]:
         """See Queue."""
         return self._dead[: -limit - 1 : -1]
+
+    async def usage(self, owner: str) -> Usage:
+        """See Queue."""
+        return Usage(self._count(owner), self._bytes[owner])
 
     async def depth(self) -> int:
         """See Queue."""

@@ -106,6 +106,14 @@ class Statistics:
     open: int = 0
 
 
+@dataclass(frozen=True)
+class Usage:
+    """What an owner has: jobs that wait or run, and bytes of files."""
+
+    jobs: int
+    bytes: int
+
+
 class QueueFull(Exception):
     """The queue holds as many jobs as it may; the message names the knob."""
 
@@ -228,6 +236,9 @@ class Queue(Protocol):
 
     async def dead_letters(self, *, limit: int) -> list[DeadLetter]:
         """The latest jobs that were given up, newest first."""
+
+    async def usage(self, owner: str) -> Usage:
+        """What the owner has."""
 
     async def depth(self) -> int:
         """Jobs waiting or running."""

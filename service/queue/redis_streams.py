@@ -66,6 +66,7 @@ from cabacus.service.queue.port import (
     Receipt,
     Removal,
     Statistics,
+    Usage,
     full,
     too_many_bytes,
     too_many_jobs,
@@ -338,6 +339,15 @@ class RedisQueue:
         return [DeadLetter(it["id"], read_failure(it["failure"]), float(it["time"])) for _, it in letters]
 
     # -- both ----------------------------------------------------------------------------------------------------------
+
+    async def usage(self, owner: str) -> Usage:
+        """See Queue."""
+        with _translated():
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                pipeline.hget(self._key("open"), owner)
+                pipeline.hget(self._key("bytes"), owner)
+                jobs, held = await pipeline.execute()
+        return Usage(int(jobs or 0), int(held or 0))
 
     async def depth(self) -> int:
         """See Queue."""

@@ -80,6 +80,11 @@ def test_jobs_are_followed(folder: Path, service_url: str) -> None:
     assert (folder / "model.cabac").read_bytes() == cabacus.compress(MODEL, snr_db=30).data
 
 
+def test_keys_are_made(folder: Path) -> None:
+    follow("Keys", folder)
+    assert (folder / "alice.key").read_text().startswith("cabacus_")
+
+
 def test_every_make_target_of_the_readme_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     assert set(re.findall(r"(?:^|`)make ([a-z-]+)", README, re.MULTILINE)) <= targets
