@@ -184,6 +184,8 @@ class Settings:
         str, Knob(_choice("debug", "info", "warning", "error"), "least level of messages that are logged")
     ] = "info"
 
+    log_format: Annotated[str, Knob(_choice("text", "json"), "lines of text, or of JSON for programs")] = "text"
+
     def __post_init__(self) -> None:
         for name, knob in knobs().items():
             try:

@@ -55,7 +55,7 @@ def main(settings: Settings | None = None) -> int:
     """Run the API with these settings, else those of the environment; returns the exit status."""
     try:
         chosen = settings or Settings.from_environment()
-        configure_logs(chosen.log_level)
+        configure_logs(chosen.log_level, chosen.log_format)
         logging.getLogger("uvicorn.error").setLevel(logging.INFO)  # says where it listens
         server = make_server(chosen)
     except SettingsError as error:

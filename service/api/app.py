@@ -13,7 +13,8 @@ from fastapi import FastAPI
 from starlette.types import Lifespan
 
 from cabacus.service.adapters import open_queue, open_store
-from cabacus.service.api import health, jobs, page, problems, work
+from cabacus.service.api import health, jobs, metrics, page, problems, work
+from cabacus.service.api.access import Access
 from cabacus.service.api.context import Context
 from cabacus.service.api.documentation import complete
 from cabacus.service.keys import KeyFile, KeyFileError
@@ -51,6 +52,7 @@ def create_app(settings: Settings, *, queue: Queue | None = None, store: Store |
                 await context.queue.close()
 
     app = build(lifespan)
+    app.add_middleware(Access, figures=context.figures)
     app.state.context = context
     return app
 
@@ -91,7 +93,7 @@ def build(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     app.include_router(work.router)
     app.include_router(jobs.router)
     app.include_router(health.router)
-    # metrics.router goes here.
+    app.include_router(metrics.router)
     app.include_router(page.router)
     app.openapi = _documented(app)  # type: ignore[method-assign]
     return app

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 
+from cabacus.service.api.access import Figures
 from cabacus.service.errors import ServiceError
 from cabacus.service.keys import KeyFile
 from cabacus.service.queue.port import Queue
@@ -52,6 +53,7 @@ class Context:
     keys: KeyFile | None = None
     uploads: Slots = field(init=False)
     followers: Slots = field(init=False)
+    figures: Figures = field(default_factory=Figures)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _uploads_of: dict[str, Slots] = field(default_factory=dict)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)

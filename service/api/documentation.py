@@ -399,6 +399,14 @@ HEALTH: Description = {
     "operation_id": "healthz",
     "responses": {200: _json("It answers.", Health, {"status": "ok", "version": "0.1.0"}), **refusals(public=True)},
 }
+METRICS: Description = {
+    "operation_id": "metrics",
+    "response_class": Response,
+    "responses": {
+        200: {"description": "The figures.", "content": {"text/plain": {"schema": {"type": "string"}}}},
+        **refusals("unavailable"),
+    },
+}
 READY: Description = {
     "operation_id": "readyz",
     "responses": {

@@ -20,6 +20,7 @@ from cabacus.service.api.replies import accepted, job_links, mixed_reply, result
 from cabacus.service.api.upload import Upload, receive, refuse_missing
 from cabacus.service.errors import ServiceError
 from cabacus.service.job import KINDS, Job, Kind
+from cabacus.service.logs import note
 from cabacus.service.queue.port import NO_BOUNDS, Queue, full, too_many_bytes, too_many_jobs
 from cabacus.service.storage.port import Store
 
@@ -34,6 +35,7 @@ async def start(request: Request, kind: Kind, context: Context, caller: Caller) 
     query = request.query_params.multi_items()
     read_options(kind, query)  # what can be refused before the body is read, is
     job_id = secrets.token_hex(16)
+    note(job=job_id)
     upload = Upload()
     with context.upload_slot(caller.owner):
         await _refuse_early(queue, caller, settings.max_queued)
@@ -51,7 +53,7 @@ async def start(request: Request, kind: Kind, context: Context, caller: Caller) 
         except BaseException:
             await _discard(store, *upload.places)
             raise
-    job = Job(job_id, kind, time.time(), upload.inputs, options, owner=caller.owner)
+    job = Job(job_id, kind, time.time(), upload.inputs, options, owner=caller.owner, request=request.state.request_id)
     try:
         receipt = await queue.submit(job, bounds=caller.bounds)
     except ConnectionError:  # the job may have been recorded: its files stay until that is known

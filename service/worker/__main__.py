@@ -38,7 +38,7 @@ def main(settings: Settings | None = None) -> int:
     """Run a worker with these settings, else those of the environment; returns the exit status."""
     try:
         chosen = settings or Settings.from_environment()
-        configure_logs(chosen.log_level)
+        configure_logs(chosen.log_level, chosen.log_format)
         asyncio.run(work(chosen))
     except SettingsError as error:
         print(f"cabacus worker: {error}", file=sys.stderr)

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, ParamSpec, TypeVar
 
 from cabacus.service.job import Blob, Failure, Job
+from cabacus.service.logs import bound, current
 from cabacus.service.queue.port import Claim, Queue
 from cabacus.service.settings import Settings
 from cabacus.service.storage.port import Store
@@ -63,6 +64,10 @@ class Runner:
 
     async def process(self, claim: Claim) -> None:
         """See the job to its end; or hand it back when this is cancelled."""
+        with bound(job=claim.job.id, request=claim.job.request, kind=claim.job.kind):
+            await self._process(claim)
+
+    async def _process(self, claim: Claim) -> None:
         held: Claim | None = claim
         failure: Failure | None = None
         try:
@@ -75,7 +80,7 @@ class Runner:
                     return
                 except RunFailed as error:
                     failure = error.failure
-                    logger.warning("job %s, run %d: %s", held.job.id, held.deliveries, failure.detail)
+                    logger.warning("run %d: %s", held.deliveries, failure.detail)
                 if held.deliveries >= self._settings.max_deliveries:
                     await self._give_up(held, failure)
                     return
@@ -84,11 +89,11 @@ class Runner:
             if held is not None:
                 with suppress(ConnectionError):  # then the sweep finds it
                     await self._queue.hand_back(held)
-                logger.info("job %s is handed back", held.job.id)
+                logger.info("handed back")
             raise
 
     async def _give_up(self, claim: Claim, failure: Failure) -> None:
-        logger.error("job %s is given up: %s", claim.job.id, failure.detail)
+        logger.error("given up: %s", failure.detail)
         await persistently(self._queue.fail, claim, failure, dead_letter=True)
         await self._tidy(claim.job)
 
@@ -106,7 +111,7 @@ class Runner:
         match ended:
             case Outcome(place, result, report, summary):
                 done = await persistently(self._queue.finish, claim, result=result, report=report, summary=summary)
-                logger.info("job %s is %s", claim.job.id, "done" if done else "not ours any more")
+                logger.info("done" if done else "done, but not ours any more", extra={"fields": summary})
                 if not done:
                     with suppress(OSError):  # then it goes with the job's other files
                         await self._store.delete_below(place)
@@ -114,10 +119,10 @@ class Runner:
                     await self._tidy(claim.job, place)
             case Failure():
                 await persistently(self._queue.fail, claim, ended)
-                logger.info("job %s failed: %s: %s", claim.job.id, ended.code, ended.detail)
+                logger.info("failed: %s: %s", ended.code, ended.detail)
                 await self._tidy(claim.job)
             case None:
-                logger.info("job %s was cancelled, or taken over by another worker", claim.job.id)
+                logger.info("cancelled, or taken over by another worker")
 
     async def _supervised(self, claim: Claim) -> Outcome | Failure | None:
         """Work while keeping the claim alive. None: it is not ours any more, and the work was stopped."""
@@ -132,7 +137,7 @@ class Runner:
                     if not await self._queue.heartbeat(claim, progress=progress, steps=steps):
                         return None
                 except ConnectionError as error:
-                    logger.warning("job %s goes on without a heartbeat: %s", claim.job.id, error)
+                    logger.warning("goes on without a heartbeat: %s", error)
         finally:
             work.cancel()
             with suppress(asyncio.CancelledError, Exception):
@@ -151,7 +156,7 @@ class Runner:
         except ChildDied as error:
             raise RunFailed(_crashed(error)) from error
         except OSError as error:
-            logger.warning("job %s: %s", job.id, error)
+            logger.warning("its files: %s", error)
             raise RunFailed(Failure("unavailable", "the job's files could not be read or written")) from error
 
     async def _answer(self, request: dict[str, Any]) -> dict[str, Any] | Failure:
@@ -180,6 +185,7 @@ class Runner:
             "options": job.options,
             "folder": str(output),
             "threads": self._settings.job_threads,
+            "about": current(),
         }
 
     async def _stored(self, job: Job, product: dict[str, Any]) -> Outcome:

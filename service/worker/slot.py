@@ -27,8 +27,8 @@ class Child:
     `progress` is the share of the present job that is done, `steps` the same as counts of steps done and in all.
     """
 
-    def __init__(self, *, pipeline: str = PIPELINE, memory_bytes: int = 0) -> None:
-        self._arguments = [str(os.getpid()), pipeline, str(memory_bytes)]
+    def __init__(self, *, pipeline: str = PIPELINE, memory_bytes: int = 0, log_format: str = "text") -> None:
+        self._arguments = [str(os.getpid()), pipeline, str(memory_bytes), log_format]
         self._process: asyncio.subprocess.Process | None = None
         self.progress = 0.0
         self.steps: tuple[int, int] | None = None

@@ -40,7 +40,8 @@ class Worker:
         self._store = store
         self._name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._children = [
-            Child(pipeline=pipeline, memory_bytes=settings.job_memory_bytes) for _ in range(settings.workers)
+            Child(pipeline=pipeline, memory_bytes=settings.job_memory_bytes, log_format=settings.log_format)
+            for _ in range(settings.workers)
         ]
         self._stopping = asyncio.Event()
         self._next_look = 0.0

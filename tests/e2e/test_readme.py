@@ -80,6 +80,12 @@ def test_jobs_are_followed(folder: Path, service_url: str) -> None:
     assert (folder / "model.cabac").read_bytes() == cabacus.compress(MODEL, snr_db=30).data
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_it_can_be_watched(folder: Path, service_url: str) -> None:
+    follow("Watching it", folder, service_url)
+    assert "cabacus_queue_up 1.0" in (folder / "metrics.txt").read_text()
+
+
 def test_keys_are_made(folder: Path) -> None:
     follow("Keys", folder)
     assert (folder / "alice.key").read_text().startswith("cabacus_")

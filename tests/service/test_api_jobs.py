@@ -250,6 +250,7 @@ def test_a_fault_of_ours_is_logged_and_not_shown(service, caplog: pytest.LogCapt
         assert (response.status_code, response.json()["code"]) == (500, "internal")
         assert response.headers["content-type"] == "application/problem+json"
         assert "secret" not in response.text
+        assert response.headers["x-request-id"]
         reference = response.json()["detail"].split()[-1]
         assert reference in caplog.text
 

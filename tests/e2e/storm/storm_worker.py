@@ -14,7 +14,7 @@ from cabacus.service.worker.worker import Worker
 async def main() -> None:
     """Work until SIGTERM."""
     settings = Settings.from_environment()
-    configure_logs(settings.log_level)
+    configure_logs(settings.log_level, settings.log_format)
     queue = open_queue(settings)
     worker = Worker(settings, queue, open_store(settings), pipeline="stub_pipeline")
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
