@@ -3,6 +3,7 @@
 Every function releases the GIL while it works. `threads` counts threads; the bytes do not depend on it.
 """
 
+import builtins
 from typing import Any, Literal
 
 import numpy as np
@@ -77,7 +78,7 @@ class Header:
     """Bytes of the preamble and header together: the payload begins there."""
     file_bytes: int
     metadata: list[tuple[str, str]]
-    base: bytes | None
+    base: builtins.bytes | None
     """SHA-256 of the base, 32 bytes."""
     records: list[Record]
 
@@ -141,7 +142,9 @@ def encode_weights(
     `max_error` > 0 bounds |w - q|. Without `payload` only the figures and sizes are made.
     """
 
-def decode_levels(data: Buffer, record: Record, first_slice: int, slices: int, threads: int = 1) -> npt.NDArray[np.int32]:
+def decode_levels(
+    data: Buffer, record: Record, first_slice: int, slices: int, threads: int = 1
+) -> npt.NDArray[np.int32]:
     """The levels of whole slices in scan order, flat. `data` begins at the first of these slices. Raises FormatFault."""
 
 def decode_weights(
@@ -153,6 +156,9 @@ def decode_weights(
     threads: int = 1,
 ) -> None:
     """The weights of whole slices in scan order into `out`, flat: float64 step x level, rounded once to out's type."""
+
+def moments(weights: npt.NDArray[np.float32] | npt.NDArray[np.float64]) -> tuple[float, float, int]:
+    """(sum w^2, max |w|, index of the first NaN or infinity or -1) of flat weights, summed in a fixed order."""
 
 def checksum(data: Buffer) -> int:
     """CRC-32C."""
