@@ -200,7 +200,7 @@ class Problem(BaseModel):
 
 
 class Steps(BaseModel):
-    """Progress in steps: tensors, or points of a sweep."""
+    """Progress in steps: weights, or points of a sweep."""
 
     done: int = Field(ge=0)
     total: int = Field(ge=1)

@@ -162,6 +162,12 @@ def test_expired_jobs_go_with_their_files(workshop) -> None:
 def test_the_queue_may_be_away_while_a_job_runs(workshop, own_redis_server) -> None:
     async def check(shop) -> None:
         shop.queue = RedisQueue(own_redis_server.url, namespace="away", limit=10, keep_seconds=60)
+        try:
+            await away(shop)
+        finally:
+            await shop.queue.close()
+
+    async def away(shop) -> None:
         async with shop.worker(idle_seconds=5):
             job = await shop.submit("seconds=1")
             await shop.until(job, lambda job: job.progress > 0)
@@ -169,6 +175,5 @@ def test_the_queue_may_be_away_while_a_job_runs(workshop, own_redis_server) -> N
             await asyncio.to_thread(own_redis_server.start)
             done = await shop.end(job)
         assert (done.state, done.attempts) == ("done", 1)
-        await shop.queue.close()
 
     workshop(check)
