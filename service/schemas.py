@@ -110,6 +110,20 @@ class CodingOptions(ThreadOptions):
         return self
 
 
+class Terms(Options):
+    """What a request of any kind may say beside the options of the work."""
+
+    priority: Literal["interactive", "bulk"] | None = Field(
+        None, description="Interactive jobs are started before bulk ones. Default: interactive."
+    )
+    webhook: str | None = Field(
+        None,
+        max_length=2048,
+        description="URL that is told when the job has ended, signed; one that the service's operator allows.",
+        examples=["https://example.org/hooks/cabacus"],
+    )
+
+
 class CompressOptions(CodingOptions):
     """Options of POST /compress. At most one of the targets; none: a quality at which nobody notices."""
 

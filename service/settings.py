@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Self, get_type_hints
+from urllib.parse import urlsplit
 
 PREFIX = "CABACUS_"
 
@@ -37,6 +38,18 @@ def _state_folder() -> Path:
     """Where a user's programs keep what must outlive them: the XDG base directories."""
     home = os.environ.get("XDG_STATE_HOME", "")
     return (Path(home) if os.path.isabs(home) else Path.home() / ".local" / "state") / "cabacus"
+
+
+def _is_below(url: str, place: str) -> bool:
+    """True if a URL has the scheme, host and port of another, and a path that is its or below it, plainly written."""
+    try:
+        given, known = urlsplit(url), urlsplit(place)
+        same = (given.scheme, given.hostname, given.port) == (known.scheme, known.hostname, known.port)
+    except ValueError:
+        return False
+    plain = re.fullmatch(r"[!-~]+", url) is not None and not re.search(r"[\\@#]|/\.|%2e|%2f|%5c", url, re.IGNORECASE)
+    base = known.path.rstrip("/")
+    return same and plain and (given.path == base or given.path.startswith(f"{base}/"))
 
 
 def _is_loopback(host: str) -> bool:
@@ -159,6 +172,17 @@ class Settings:
     key_max_jobs: Annotated[int, Knob(_integer(1), "jobs of one key's owner that wait or run")] = 100
     key_max_bytes: Annotated[int, Knob(_bytes(1), "bytes of files that one key's owner may have stored")] = 64 * 2**30
     key_max_uploads: Annotated[int, Knob(_integer(1), "request bodies of one key's owner read at the same time")] = 4
+    webhooks: Annotated[
+        str,
+        Knob(
+            _text(r"|(https?://[^\s/?#@]+(/[^\s?#]*)?(\s+|$))*", "URLs separated by spaces, without ? and #"),
+            "places that jobs may name as webhook, and everything below them: URLs separated by spaces",
+        ),
+    ] = ""
+    webhook_secret: Annotated[
+        str,
+        Knob(_text(r"|\S{16,}", "16 characters or more"), "what webhooks are signed with; needed with them"),
+    ] = ""
     max_upload_bytes: Annotated[int, Knob(_bytes(1), "longest request body, in bytes")] = 8 * 2**30
     max_uploads: Annotated[int, Knob(_integer(1), "request bodies read at the same time")] = 16
     max_followers: Annotated[int, Knob(_integer(1), "streams of events open at the same time")] = 256
@@ -191,8 +215,11 @@ class Settings:
             try:
                 object.__setattr__(self, name, knob.read(getattr(self, name)))
             except ValueError as error:
-                value = str(getattr(self, name))[:200]
+                value = "not shown" if "secret" in name else str(getattr(self, name))[:200]
                 raise SettingsError(f"{variable(name)} is {value!r}: set {error}") from None
+
+        if self.webhooks and not self.webhook_secret:
+            raise SettingsError("CABACUS_WEBHOOKS is set and CABACUS_WEBHOOK_SECRET is not: set it to a random text")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, **overrides: Any) -> Self:
@@ -212,6 +239,15 @@ class Settings:
     def to_environment(self) -> dict[str, str]:
         """The variables that give the same settings to a child process."""
         return {variable(name): str(getattr(self, name)) for name in knobs()}
+
+    def allows_webhook(self, url: str) -> bool:
+        """True for what is below one of the places of `webhooks`.
+
+        >>> settings = Settings(webhooks="https://a.org/hooks", webhook_secret="0123456789abcdef")
+        >>> [settings.allows_webhook(f"https://a.org{path}") for path in ("/hooks/1", "/hooksy", "/hooks/../x")]
+        [True, False, False]
+        """
+        return any(_is_below(url, place) for place in self.webhooks.split())
 
     @property
     def storage_url(self) -> str:

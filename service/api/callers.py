@@ -41,22 +41,24 @@ def _needs(scope: str) -> Callable[..., Caller]:
         if context.keys is None:
             return Caller("", NO_BOUNDS)
         if credentials is None:
-            raise ServiceError(
-                "unauthorized", "this service needs a key: send Authorization: Bearer KEY; its operator makes keys"
-            )
+            raise _unauthorized("this service needs a key: send Authorization: Bearer KEY; its operator makes keys")
         try:
             key = context.keys.find(credentials.credentials)
         except KeyFileError as error:
             logger.error("%s", error)
             raise ServiceError("unavailable", "keys cannot be checked now; try again shortly", retry_after=5) from error
         if key is None:
-            raise ServiceError("unauthorized", "the key is unknown, was removed, or expired; ask for a new one")
+            raise _unauthorized("the key is unknown, was removed, or expired; ask for a new one")
         if scope not in key.scopes:
             raise ServiceError("forbidden", f"key {key.id} may {', '.join(key.scopes)}; this needs {scope}")
         most = context.settings
         return Caller(key.owner, Bounds(most.key_max_jobs, most.key_max_bytes))
 
     return caller
+
+
+def _unauthorized(detail: str) -> ServiceError:
+    return ServiceError("unauthorized", detail, headers={"WWW-Authenticate": "Bearer"})
 
 
 Reader = Annotated[Caller, Depends(_needs("read"))]

@@ -11,7 +11,7 @@ from cabacus.service.api.problems import MEDIA_TYPE, problem
 from cabacus.service.api.upload import ROLES, TAKES_COMPRESSED
 from cabacus.service.errors import CATALOGUE
 from cabacus.service.job import Failure, Kind
-from cabacus.service.schemas import OPTIONS, Health, JobList, JobView, Options
+from cabacus.service.schemas import OPTIONS, Health, JobList, JobView, Options, Terms
 
 Description = dict[str, Any]
 
@@ -86,7 +86,7 @@ def refusals(*codes: str, public: bool = False) -> dict[int | str, Description]:
         )
         known["description"] = " ".join(filter(None, (known["description"], f"{entry.title} (`{code}`).")))
         known["content"][MEDIA_TYPE]["examples"][code] = {"summary": entry.title, "value": example}
-        if entry.status in (429, 503) or code == "not_ready":
+        if entry.status in (429, 503) or code in ("not_ready", "idempotency_running"):
             known["headers"] = {"Retry-After": RETRY_AFTER}
         if entry.status == 401:
             known["headers"] = {"WWW-Authenticate": _header("How to say who calls.", "Bearer")}
@@ -145,6 +145,10 @@ _PARTS = {
     "against": "The original, to compare with.",
 }
 _WORK_REFUSALS = (
+    "bad_digest",
+    "digest_mismatch",
+    "idempotency_running",
+    "idempotency_reused",
     "bad_multipart",
     "truncated_body",
     "upload_timeout",
@@ -202,7 +206,7 @@ def describe_work(kind: Kind) -> Description:
         "response_class": Response,
         "responses": {200: done, 202: queued, **refusals(*codes)},
         "openapi_extra": {
-            "parameters": [*option_parameters(OPTIONS[kind]), *_PREFERENCE_PARAMETERS],
+            "parameters": [*option_parameters(OPTIONS[kind]), *option_parameters(Terms), *_REQUEST_HEADERS],
             "requestBody": _request_body(kind),
         },
     }
@@ -216,7 +220,7 @@ PREFER: Description = {
     "schema": {"type": "string"},
     "examples": {"wait": {"value": "wait=60"}, "asynchronous": {"value": "respond-async"}},
 }
-_PREFERENCE_PARAMETERS = [
+_REQUEST_HEADERS = [
     PREFER,
     {
         "name": "Accept",
@@ -225,6 +229,22 @@ _PREFERENCE_PARAMETERS = [
         "description": "`multipart/mixed` asks for the report and the result in one body.",
         "schema": {"type": "string"},
         "example": "multipart/mixed",
+    },
+    {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": False,
+        "description": "Sent again with the same body and options, it finds the job that the first request made.",
+        "schema": {"type": "string", "maxLength": 255},
+        "example": "0b6e3c1a-6d0e-4c57-9f1e-6f2d1c1b8a57",
+    },
+    {
+        "name": "Content-Digest",
+        "in": "header",
+        "required": False,
+        "description": "The body's digest (RFC 9530), sha-256 or sha-512; a body that differs is refused.",
+        "schema": {"type": "string"},
+        "example": "sha-256=:n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=:",
     },
 ]
 
@@ -262,6 +282,8 @@ def _request_body(kind: Kind) -> Description:
     for role in ROLES[kind][1:]:
         parts[role] = {"type": "string", "format": "binary", "description": _PARTS[role]}
     options = OPTIONS[kind].model_json_schema(by_alias=True)
+    terms = Terms.model_json_schema(by_alias=True)["properties"]
+    options["properties"] = {**options.get("properties", {}), **terms}
     parts["options"] = {**options, "description": "The options, instead of or beside query parameters."}
     required = ["model", "sigma"] if kind == "sweep" else ["model"]
     form = {

@@ -15,7 +15,7 @@ from starlette.routing import Match
 from cabacus.service.api.ranges import Unsatisfiable
 from cabacus.service.errors import ServiceError, entry_of
 from cabacus.service.job import Failure, Job
-from cabacus.service.queue.port import OwnerFull, QueueFull
+from cabacus.service.queue.port import KeyReused, OwnerFull, QueueFull
 from cabacus.service.schemas import Problem
 
 logger = logging.getLogger(__name__)
@@ -38,6 +38,7 @@ _HANDLED = (
     JobFailed,
     QueueFull,
     OwnerFull,
+    KeyReused,
     Unsatisfiable,
     ClientDisconnect,
     RequestValidationError,
@@ -68,7 +69,7 @@ def problem_of(error: Exception) -> tuple[Problem, dict[str, str]]:
         case ServiceError():
             found = problem(Failure(error.code, error.detail, error.field, error.tensor, error.limit))
             headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
-            return found, headers | ({"WWW-Authenticate": "Bearer"} if error.code == "unauthorized" else {})
+            return found, headers | error.headers
         case JobFailed():
             return problem(_failure_of(error.job)), error.headers
         case QueueFull():
@@ -77,6 +78,9 @@ def problem_of(error: Exception) -> tuple[Problem, dict[str, str]]:
         case OwnerFull():
             failure = Failure("key_limit", f"{error}; its operator may raise {error.limit}", limit=error.limit)
             return problem(failure), {"Retry-After": str(error.retry_after)}
+        case KeyReused():
+            detail = "this Idempotency-Key came with another body or other options before; use a new one for new work"
+            return problem(Failure("idempotency_reused", detail, field="Idempotency-Key")), {}
         case Unsatisfiable():
             headers = {"Content-Range": f"bytes */{error.size}"}
             return problem(Failure("range_not_satisfiable", str(error), field="Range")), headers

@@ -11,6 +11,7 @@ from typing import Any
 
 from fastapi import Request
 
+from cabacus.service.api.digests import checked
 from cabacus.service.api.formats import CABACUS, HEAD_BYTES, Format, sniff
 from cabacus.service.api.multipart import Part, is_multipart, read_parts
 from cabacus.service.api.options import names_of, parse_document
@@ -61,7 +62,7 @@ async def receive(
     """
     _refuse_encoding(request)
     _refuse_length(request, limit)
-    body = _bounded(request.stream(), limit, quiet_seconds)
+    body = checked(_bounded(request.stream(), limit, quiet_seconds), request.headers)
     content_type = request.headers.get("content-type")
     if is_multipart(content_type):
         async for part in read_parts(body, content_type or ""):

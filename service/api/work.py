@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import math
 import secrets
 import time
@@ -12,28 +14,34 @@ from fastapi import APIRouter, Request, Response
 
 from cabacus.service.api.callers import Caller, Writer
 from cabacus.service.api.context import Context, Current
+from cabacus.service.api.digests import announced
 from cabacus.service.api.documentation import describe_work
-from cabacus.service.api.options import read_options
+from cabacus.service.api.options import read_options, read_terms, split_terms
 from cabacus.service.api.preferences import Preference, read_preference, wants_mixed
 from cabacus.service.api.problems import JobFailed
-from cabacus.service.api.replies import accepted, job_links, mixed_reply, result_reply
+from cabacus.service.api.replies import accepted, job_links, job_path, mixed_reply, result_reply
 from cabacus.service.api.upload import Upload, receive, refuse_missing
 from cabacus.service.errors import ServiceError
 from cabacus.service.job import KINDS, Job, Kind
 from cabacus.service.logs import note
-from cabacus.service.queue.port import NO_BOUNDS, Queue, full, too_many_bytes, too_many_jobs
+from cabacus.service.queue.port import NO_BOUNDS, Once, Queue, full, too_many_bytes, too_many_jobs
 from cabacus.service.storage.port import Store
 
 router = APIRouter(tags=["work"])
 
 SETTLE_SECONDS = 1.0
+MAX_ONCE_KEY = 255
 
 
 async def start(request: Request, kind: Kind, context: Context, caller: Caller) -> Job:
     """Read the request into a job and queue it. A request that is refused leaves no file behind."""
     settings, queue, store = context.settings, context.queue, context.store
-    query = request.query_params.multi_items()
-    read_options(kind, query)  # what can be refused before the body is read, is
+    terms_query, query = split_terms(request.query_params.multi_items())
+    once = _once_key(request)
+    # What can be refused before the body is read, is.
+    read_options(kind, query)
+    read_terms(terms_query, {}, settings)
+    announced(request.headers)
     job_id = secrets.token_hex(16)
     note(job=job_id)
     upload = Upload()
@@ -48,14 +56,26 @@ async def start(request: Request, kind: Kind, context: Context, caller: Caller) 
                 limit=settings.max_upload_bytes,
                 quiet_seconds=settings.quiet_seconds,
             )
-            options = read_options(kind, query, upload.options)
+            terms_document, document = split_terms((upload.options or {}).items())
+            options = read_options(kind, query, dict(document))
+            terms = read_terms(terms_query, dict(terms_document), settings)
             refuse_missing(kind, upload.inputs, options)
         except BaseException:
             await _discard(store, *upload.places)
             raise
-    job = Job(job_id, kind, time.time(), upload.inputs, options, owner=caller.owner, request=request.state.request_id)
+    job = Job(
+        job_id,
+        kind,
+        time.time(),
+        upload.inputs,
+        options,
+        owner=caller.owner,
+        priority=terms.priority or "interactive",
+        webhook=terms.webhook or "",
+        request=request.state.request_id,
+    )
     try:
-        receipt = await queue.submit(job, bounds=caller.bounds)
+        receipt = await queue.submit(job, bounds=caller.bounds, once=Once(once, _fingerprint(job)) if once else None)
     except ConnectionError:  # the job may have been recorded: its files stay until that is known
         context.later(_settle(queue, store, job_id, upload.places))
         raise
@@ -63,7 +83,32 @@ async def start(request: Request, kind: Kind, context: Context, caller: Caller) 
         await _discard(store, *upload.places)
         raise
     await _discard(store, *(key.rpartition("/")[0] for key in receipt.unused))
+    if not receipt.fresh and not receipt.job.final:
+        raise ServiceError(
+            "idempotency_running",
+            f"job {receipt.job.id} of this Idempotency-Key is {receipt.job.state}; ask for it at Location",
+            field="Idempotency-Key",
+            retry_after=1,
+            headers={"Location": job_path(request, receipt.job), "Link": job_links(request, receipt.job)},
+        )
     return receipt.job
+
+
+def _once_key(request: Request) -> str:
+    """The digest of the Idempotency-Key; nothing where there is none. Raises ServiceError."""
+    key = request.headers.get("idempotency-key", "")
+    if len(key) > MAX_ONCE_KEY:
+        raise ServiceError(
+            "bad_request", f"Idempotency-Key is longer than {MAX_ONCE_KEY} characters", field="Idempotency-Key"
+        )
+    return hashlib.sha256(key.encode()).hexdigest() if key else ""
+
+
+def _fingerprint(job: Job) -> str:
+    """What a request asks for: a repetition asks for the same."""
+    files = {role: blob.sha256 for role, blob in job.inputs.items()}
+    asked = json.dumps([job.kind, job.options, job.priority, job.webhook, files], sort_keys=True)
+    return hashlib.sha256(asked.encode()).hexdigest()
 
 
 async def _refuse_early(queue: Queue, caller: Caller, most: int) -> None:

@@ -30,6 +30,7 @@ from cabacus.service.client.errors import (
 from cabacus.service.client.synchronous import Client
 from cabacus.service.client.uploads import Source
 from cabacus.service.client.values import File, Job, Result
+from cabacus.service.client.webhooks import read_webhook
 
 __all__ = [
     "AsyncClient",
@@ -51,4 +52,5 @@ __all__ = [
     "Source",
     "TooLargeError",
     "WaitTimeout",
+    "read_webhook",
 ]

@@ -58,6 +58,7 @@ class ProblemError(ClientError):
         self.limit: str | None = problem.get("limit")
         self.tensor: str | None = problem.get("tensor")
         self.retry_after = retry_after
+        self.location: str | None = None
 
 
 class InvalidRequestError(ProblemError):
@@ -121,6 +122,8 @@ def error_of_response(response: httpx.Response) -> ProblemError:
             problem = None
     if not isinstance(problem, dict):
         problem = {"detail": f"{response.status_code} {response.reason_phrase} from {response.request.url}"}
-    return error_of(
+    error = error_of(
         problem, status=response.status_code, retry_after=float(retry_after) if retry_after.isdecimal() else None
     )
+    error.location = response.headers.get("location")
+    return error

@@ -15,6 +15,7 @@ from cabacus.service.queue.port import Claim, Queue
 from cabacus.service.removal import remove
 from cabacus.service.settings import Settings
 from cabacus.service.storage.port import Store
+from cabacus.service.worker.notices import Teller
 from cabacus.service.worker.runner import Runner
 from cabacus.service.worker.scratch import scratch_folder
 from cabacus.service.worker.slot import PIPELINE, Child, ChildDied
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 BLOCK_SECONDS = 4.0
 BACKOFF_SECONDS = 0.5
+TELL_SECONDS = 0.5
+"""Time between looks for webhooks that are to be told."""
 ORPHAN_PERIOD_SECONDS = 3600.0
 ORPHAN_AGE_SECONDS = 86400.0
 """Files without a job are removed when they are older than any job's files can be, and this much more."""
@@ -65,14 +68,15 @@ class Worker:
         with scratch_folder(self._settings.scratch) as scratch:
             slots = [asyncio.create_task(self._slot(number, scratch)) for number in range(len(self._children))]
             sweep = asyncio.create_task(self._sweep())
+            telling = asyncio.create_task(self._tell())
             logger.info("worker %s takes %d jobs at a time", self._name, len(slots))
             try:
                 await self._stopping.wait()
                 await asyncio.wait(slots, timeout=self._settings.stop_seconds)
             finally:
-                for task in (*slots, sweep):
+                for task in (*slots, sweep, telling):
                     task.cancel()
-                await asyncio.gather(*slots, sweep, return_exceptions=True)
+                await asyncio.gather(*slots, sweep, telling, return_exceptions=True)
                 logger.info("worker %s has stopped", self._name)
 
     async def _slot(self, number: int, scratch: Path) -> None:
@@ -136,6 +140,23 @@ class Worker:
             except Exception:
                 logger.exception("the sweep goes on after a fault of ours")
             await self._pause(self._settings.sweep_seconds)
+
+    async def _tell(self) -> None:
+        """Tell webhooks how jobs ended, those of other workers too."""
+        if not self._settings.webhooks:
+            return
+        teller = Teller(self._settings, self._queue)
+        try:
+            while not self.stopping:
+                try:
+                    await teller.tell()
+                except ConnectionError as error:
+                    logger.warning("webhooks wait: %s", error)
+                except Exception:
+                    logger.exception("webhooks go on after a fault of ours")
+                await self._pause(TELL_SECONDS)
+        finally:
+            await teller.close()
 
     async def _remove_expired(self) -> None:
         while removals := await self._queue.expired():

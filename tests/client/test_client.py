@@ -244,11 +244,22 @@ def test_an_upload_is_sent_again_when_it_was_refused_for_want_of_room_or_never_l
     assert [request.content for request in script.requests] == [b"model"] * 3
 
 
-def test_an_upload_whose_answer_was_lost_is_not_sent_again() -> None:
-    script = Script(httpx.ReadError("lost"))
-    with pytest.raises(ConnectionFailed, match="lost"):
-        script.client().compress(b"model")
-    assert len(script.requests) == 1
+def test_an_upload_whose_answer_was_lost_finds_its_job() -> None:
+    running = problem(409, "idempotency_running")
+    running.headers["location"] = f"/below/jobs/{JOB_ID}"
+    script = Script(httpx.ReadError("lost"), running, httpx.Response(200, json=job("queued")))
+    assert script.client().submit("compress", b"model", snr_db=30).id == JOB_ID
+    first, second, third = script.requests
+    assert first.headers["idempotency-key"] == second.headers["idempotency-key"]
+    assert len(first.headers["idempotency-key"]) == 32
+    assert str(third.url).endswith(f"/jobs/{JOB_ID}")
+
+
+def test_every_submission_has_a_key_of_its_own() -> None:
+    script = Script(*[httpx.Response(202, json=job("queued"))] * 2)
+    for _ in range(2):
+        script.client().submit("compress", b"model")
+    assert len({request.headers["idempotency-key"] for request in script.requests}) == 2
 
 
 def test_a_body_that_cannot_be_read_again_is_sent_once() -> None:
