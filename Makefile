@@ -13,7 +13,7 @@ CPP := $(shell find engine/bindings engine/include tests/engine_cpp -name '*.[ch
        engine/CMakeLists.txt tests/engine_cpp/CMakeLists.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format cpp-test py-test test-packaging test-shared storm bench openapi dist clean
+.PHONY: help run test lint format cpp-test py-test test-packaging test-shared storm fuzz-api bench openapi dist clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -50,6 +50,10 @@ test-shared: $(VENV)/.ready ## Run the tests that need the networks and data set
 
 storm: $(VENV)/.ready ## Kill workers and the queue's server under 1,000 jobs, and count: about two minutes
 	python tests/e2e/storm/storm.py $(ARGS)
+
+fuzz-api: $(VENV)/.ready ## Send the API made-up requests for a minute, and 10,000 mutated files
+	FUZZ_SECONDS=60 pytest tests/fuzz/test_api.py -k schemathesis
+	python tests/fuzz/mutate.py --count 10000 $(ARGS)
 
 bench: $(VENV)/.ready ## Measure sizes and speeds
 	python tests/bench/bench.py $(ARGS)

@@ -120,7 +120,6 @@ class Terms(Options):
         None,
         max_length=2048,
         description="URL that is told when the job has ended, signed; one that the service's operator allows.",
-        examples=["https://example.org/hooks/cabacus"],
     )
 
 

@@ -11,6 +11,7 @@ from types import FrameType
 import uvicorn
 
 from cabacus.service.api.app import create_app
+from cabacus.service.api.protocol import Protocol
 from cabacus.service.logs import configure_logs
 from cabacus.service.settings import Settings, SettingsError
 
@@ -29,6 +30,7 @@ def make_server(settings: Settings, *, stop_seconds: float = STOP_SECONDS) -> uv
         app,
         host=settings.host,
         port=settings.port,
+        http=Protocol,
         log_config=None,
         access_log=False,
         server_header=False,

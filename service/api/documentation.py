@@ -197,7 +197,7 @@ def describe_work(kind: Kind) -> Description:
     )
     queued["links"] = {
         name: {"operationId": name, "parameters": {"job_id": "$response.body#/id"}}
-        for name in ("getJob", "getResult", "getReport", "deleteJob")
+        for name in ("getJob", "getEvents", "getResult", "headResult", "getReport", "deleteJob")
     }
     return {
         "summary": summary,
