@@ -13,7 +13,7 @@ CPP := $(shell find engine/bindings engine/include tests/engine_cpp -name '*.[ch
        engine/CMakeLists.txt tests/engine_cpp/CMakeLists.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format cpp-test py-test test-packaging test-shared storm fuzz-api bench openapi dist clean
+.PHONY: help run test lint format cpp-test py-test test-packaging test-shared test-browser storm fuzz-api bench openapi dist clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -40,10 +40,14 @@ cpp-test: $(VENV)/.tools ## Build the C++ tests with sanitizers and run them
 	ctest --test-dir build/engine_cpp --output-on-failure --no-tests=error
 
 py-test: $(VENV)/.ready ## Run the Python tests: ARGS='-k name' chooses
-	pytest -m 'not shared and not packaging' $(ARGS)
+	pytest -m 'not shared and not packaging and not browser' $(ARGS)
 
 test-packaging: $(VENV)/.ready ## Build the distributions, install them into a fresh environment, use them
 	pytest -m packaging $(ARGS)
+
+test-browser: $(VENV)/.ready ## Test the page in headless Chromium: needs one on PATH
+	pip install --quiet 'playwright>=1.45,<2'
+	pytest -m browser $(ARGS)
 
 test-shared: $(VENV)/.ready ## Run the tests that need the networks and data sets of ../shared
 	pytest -m shared $(ARGS)

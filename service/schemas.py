@@ -126,6 +126,11 @@ class Terms(Options):
 class CompressOptions(CodingOptions):
     """Options of POST /compress. At most one of the targets; none: a quality at which nobody notices."""
 
+    histogram: bool | None = Field(
+        None,
+        description="Count each lossy tensor's levels in the report: `levels`, counts of -17 and below, -16 .. 16, "
+        "17 and above. Takes about as long as decompression.",
+    )
     snr_db: float | None = Field(
         None, ge=0, le=200, description="Target: signal-to-noise ratio of the lossy tensors, in dB.", examples=[30]
     )

@@ -35,7 +35,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "service.keys": (set(), set()),
     "service.logs": (set(), set()),
     "service.processes": (set(), set()),
-    "service.pipeline": ({"engine", "service.job"}, set()),
+    "service.pipeline": ({"engine", "service.job"}, {"numpy"}),
     "service.queue.port": ({"service.job"}, set()),
     "service.queue": ({"service.job", "service.queue.port"}, {"redis"}),
     "service.storage.port": ({"service.job"}, set()),

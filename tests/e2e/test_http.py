@@ -80,6 +80,23 @@ def test_a_sweep_over_http(service_url: str, model: Path) -> None:
     assert json.dumps(curve)
 
 
+def test_levels_are_counted_on_request(service_url: str, model: Path) -> None:
+    with Client(service_url) as client:
+        result = client.compress(model, snr_db=20, histogram=True)
+    archive = cabacus.open(result.data)
+    for row in result.report["tensors"]:
+        assert ("levels" in row) == row["lossy"]
+        if row["lossy"]:
+            levels, _ = archive.levels(row["name"])
+            counts = row["levels"]
+            assert (len(counts), sum(counts)) == (35, row["parameters"])
+            assert counts[17] == row["parameters"] - row["nonzero"]
+            assert [counts[17 + level] for level in range(-16, 17)] == [
+                int((levels == level).sum()) for level in range(-16, 17)
+            ]
+            assert counts[34] == int((levels > 16).sum())
+
+
 def test_what_the_data_is_to_blame_for_is_said(service_url: str, model: Path) -> None:
     with Client(service_url) as client:
         data = bytearray(client.compress(model, snr_db=30).data)
