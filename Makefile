@@ -13,7 +13,7 @@ CPP := $(shell find engine/bindings engine/include tests/engine_cpp -name '*.[ch
        engine/CMakeLists.txt tests/engine_cpp/CMakeLists.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format cpp-test py-test test-packaging test-shared test-browser storm fuzz-api bench openapi dist clean
+.PHONY: help run test lint format cpp-test py-test test-packaging test-shared test-browser storm fuzz-api bench bench-service openapi dist clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -61,6 +61,9 @@ fuzz-api: $(VENV)/.ready ## Send the API made-up requests for a minute, and 10,0
 
 bench: $(VENV)/.ready ## Measure sizes and speeds
 	python tests/bench/bench.py $(ARGS)
+
+bench-service: $(VENV)/.ready ## Measure what the service costs beyond the engine: about a minute
+	python tests/bench/throughput.py $(ARGS)
 
 openapi: $(VENV)/.ready ## Write openapi/openapi.json anew
 	python -m cabacus.service.api.openapi >build/openapi.json
