@@ -47,8 +47,8 @@ MEDIA_TYPES = {
 _CODING = ("lambda", "rate_weight", "quantizer", "candidates", "effort", "distortion", "rule")
 _TARGETS = ("snr_db", "bits_per_weight", "ratio", "max_bytes", "max_abs_error", "step", "s")
 OPTIONS: dict[Kind, frozenset[str]] = {
-    "compress": frozenset({*_TARGETS, *_CODING, "histogram"}),
-    "decompress": frozenset({"name", "format"}),
+    "compress": frozenset({*_TARGETS, *_CODING, "histogram", "base"}),
+    "decompress": frozenset({"name", "format", "base"}),
     "inspect": frozenset(),
     "verify": frozenset(),
     "sweep": frozenset({"s", *_CODING}),
@@ -131,7 +131,16 @@ class _Result(Protocol):
     def to_json(self) -> dict[str, Any]: ...
 
 
+def _check_stored_base(task: Task) -> None:
+    """A base was stored under the digest that its owner said; only here it is seen whether that is true."""
+    digest = task.options.get("base")
+    if digest is not None and cabacus.digest(cabacus.read(task.inputs["base"])).hex() != digest:
+        detail = f"the base stored as {digest} is another model; store the right one, see `cabacus.digest`"
+        raise Refusal(Failure("base_mismatch", detail, field="base"))
+
+
 def _compress(task: Task, progress: Progress) -> Product:
+    _check_stored_base(task)
     compressed = cabacus.compress(
         task.inputs["model"],
         base=task.inputs.get("base"),
@@ -217,7 +226,7 @@ def _check(task: Task) -> None:
 
 def _coding(task: Task) -> dict[str, Any]:
     """The engine's keyword arguments for coding, from the options and the files beside the model."""
-    others = ("threads", "histogram")
+    others = ("threads", "histogram", "base")
     given = {_ENGINE_NAMES.get(name, name): value for name, value in task.options.items() if name not in others}
     files = {role: task.inputs[role] for role in ("sigma", "importance") if role in task.inputs}
     return {**given, **files}

@@ -19,6 +19,13 @@ MAX_SWEEP_POINTS = 4096
 
 RULE_PATTERN = r"^.+:[A-Za-z_]+(=.+)?$"
 
+BASE_PATTERN = "^[0-9a-f]{64}$"
+BASE = Field(
+    None,
+    pattern=BASE_PATTERN,
+    description="The digest of a stored base (PUT /bases/{digest}), instead of the part `base`.",
+)
+
 TARGETS = ("snr_db", "bits_per_weight", "ratio", "max_bytes", "max_abs_error", "step", "s")
 """Options that say how far to compress. A request names at most one."""
 
@@ -126,6 +133,7 @@ class Terms(Options):
 class CompressOptions(CodingOptions):
     """Options of POST /compress. At most one of the targets; none: a quality at which nobody notices."""
 
+    base: str | None = BASE
     histogram: bool | None = Field(
         None,
         description="Count each lossy tensor's levels in the report: `levels`, counts of -17 and below, -16 .. 16, "
@@ -154,6 +162,7 @@ class CompressOptions(CodingOptions):
 class DecompressOptions(ThreadOptions):
     """Options of POST /decompress."""
 
+    base: str | None = BASE
     name: list[NameGlob] | None = Field(
         None,
         max_length=MAX_NAME_GLOBS,
@@ -250,6 +259,15 @@ class JobList(BaseModel):
     """The caller's latest jobs, newest first."""
 
     jobs: list[JobView]
+
+
+class BaseView(BaseModel):
+    """A stored base."""
+
+    digest: str = Field(description="Of its tensors, as it was stored.", pattern=BASE_PATTERN)
+    bytes: int = Field(description="The file's length.")
+    sha256: str = Field(description="The file's SHA-256 in lower-case hex.", pattern="^[0-9a-f]{64}$")
+    media_type: str
 
 
 class Health(BaseModel):

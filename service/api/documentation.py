@@ -11,7 +11,7 @@ from cabacus.service.api.problems import MEDIA_TYPE, problem
 from cabacus.service.api.upload import ROLES, TAKES_COMPRESSED
 from cabacus.service.errors import CATALOGUE
 from cabacus.service.job import Failure, Kind
-from cabacus.service.schemas import OPTIONS, Health, JobList, JobView, Options, Terms
+from cabacus.service.schemas import OPTIONS, BaseView, Health, JobList, JobView, Options, Terms
 
 Description = dict[str, Any]
 
@@ -182,7 +182,8 @@ _WORK_REFUSALS = (
 def describe_work(kind: Kind) -> Description:
     """The description of a POST route, as keyword arguments of `add_api_route`."""
     summary, curl = _SUMMARIES[kind]
-    codes = (*_WORK_REFUSALS, "two_targets") if kind == "compress" else _WORK_REFUSALS
+    own = {"compress": ("two_targets", "base_not_found"), "decompress": ("base_not_found",)}
+    codes = (*_WORK_REFUSALS, *own.get(kind, ()))
     done = {
         "description": "Done within the wait: the result, or report and result as multipart/mixed.",
         "headers": {**RESULT_HEADERS, "Preference-Applied": APPLIED},
@@ -412,6 +413,53 @@ DELETE_JOB: Description = {
         200: _json("It had not finished, and is cancelled.", JobView, {**QUEUED, "state": "cancelled"}),
         204: {"description": "It had finished, and is forgotten with its files."},
         **refusals("job_not_found", "unavailable"),
+    },
+}
+
+# -- /bases ------------------------------------------------------------------------------------------------------------
+
+_BASE = {
+    "digest": DIGEST,
+    "bytes": 1066860,
+    "sha256": DIGEST,
+    "media_type": "application/vnd.safetensors",
+}
+PUT_BASE: Description = {
+    "operation_id": "putBase",
+    "status_code": 201,
+    "response_class": Response,
+    "responses": {
+        200: _json("It was stored before.", BaseView, _BASE),
+        201: _json("It is stored.", BaseView, _BASE),
+        **refusals(
+            *("bad_digest", "digest_mismatch", "truncated_body", "upload_timeout", "upload_too_large"),
+            *("unsupported_format", "unsupported_encoding", "empty_body", "invalid_option", "key_limit"),
+            *("too_many_uploads", "unavailable"),
+        ),
+    },
+    "openapi_extra": {
+        "requestBody": {
+            "required": True,
+            "description": "The file: safetensors, npz or npy.",
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        }
+    },
+}
+HEAD_BASE: Description = {
+    "operation_id": "headBase",
+    "response_class": Response,
+    "responses": {
+        200: {"description": "It is stored.", "headers": {"ETag": ETAG, "Repr-Digest": RESULT_HEADERS["Repr-Digest"]}},
+        **refusals("base_not_found", "invalid_option", "unavailable"),
+    },
+}
+DELETE_BASE: Description = {
+    "operation_id": "deleteBase",
+    "status_code": 204,
+    "response_class": Response,
+    "responses": {
+        204: {"description": "It is forgotten."},
+        **refusals("base_not_found", "invalid_option", "unavailable"),
     },
 }
 

@@ -71,6 +71,20 @@ async def receive(
         upload.inputs["model"] = await _store(store, kind, "model", "", body, upload.place())
 
 
+async def receive_base(request: Request, store: Store, upload: Upload, *, limit: int, quiet_seconds: float) -> Blob:
+    """The same for a body that is a base, a file of tensors."""
+    _refuse_encoding(request)
+    _refuse_length(request, limit)
+    body = checked(_bounded(request.stream(), limit, quiet_seconds), request.headers)
+    return await _store(store, "compress", "base", "", body, upload.place())
+
+
+async def discard(store: Store, *places: str) -> None:
+    """Remove what lies at these places."""
+    for place in places:
+        await store.delete_below(place)
+
+
 async def _receive_part(part: Part, kind: Kind, upload: Upload, store: Store) -> None:
     if part.name == "options":
         if upload.options is not None:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 
 from fastapi import APIRouter, Request, Response
 
+from cabacus.service.api.bases import stored_base
 from cabacus.service.api.callers import Caller, Writer
 from cabacus.service.api.context import Context, Current
 from cabacus.service.api.digests import announced
@@ -20,7 +21,7 @@ from cabacus.service.api.options import read_options, read_terms, split_terms
 from cabacus.service.api.preferences import Preference, read_preference, wants_mixed
 from cabacus.service.api.problems import JobFailed
 from cabacus.service.api.replies import accepted, job_links, job_path, mixed_reply, result_reply
-from cabacus.service.api.upload import Upload, receive, refuse_missing
+from cabacus.service.api.upload import Upload, discard, receive, refuse_missing
 from cabacus.service.errors import ServiceError
 from cabacus.service.job import KINDS, Job, Kind
 from cabacus.service.logs import note
@@ -39,7 +40,8 @@ async def start(request: Request, kind: Kind, context: Context, caller: Caller) 
     terms_query, query = split_terms(request.query_params.multi_items())
     once = _once_key(request)
     # What can be refused before the body is read, is.
-    read_options(kind, query)
+    if "base" in (early := read_options(kind, query)):
+        await stored_base(context, caller, early["base"])
     read_terms(terms_query, {}, settings)
     announced(request.headers)
     job_id = secrets.token_hex(16)
@@ -59,9 +61,14 @@ async def start(request: Request, kind: Kind, context: Context, caller: Caller) 
             terms_document, document = split_terms((upload.options or {}).items())
             options = read_options(kind, query, dict(document))
             terms = read_terms(terms_query, dict(terms_document), settings)
+            if "base" in options:
+                if "base" in upload.inputs:
+                    detail = "base is given both as a part and by its digest; give it once"
+                    raise ServiceError("invalid_option", detail, field="base")
+                upload.inputs["base"] = await stored_base(context, caller, options["base"])
             refuse_missing(kind, upload.inputs, options)
         except BaseException:
-            await _discard(store, *upload.places)
+            await discard(store, *upload.places)
             raise
     job = Job(
         job_id,
@@ -80,9 +87,9 @@ async def start(request: Request, kind: Kind, context: Context, caller: Caller) 
         context.later(_settle(queue, store, job_id, upload.places))
         raise
     except BaseException:
-        await _discard(store, *upload.places)
+        await discard(store, *upload.places)
         raise
-    await _discard(store, *(key.rpartition("/")[0] for key in receipt.unused))
+    await discard(store, *(key.rpartition("/")[0] for key in receipt.unused))
     if not receipt.fresh and not receipt.job.final:
         raise ServiceError(
             "idempotency_running",
@@ -124,11 +131,6 @@ async def _refuse_early(queue: Queue, caller: Caller, most: int) -> None:
         raise too_many_bytes(caller.bounds)
 
 
-async def _discard(store: Store, *places: str) -> None:
-    for place in places:
-        await store.delete_below(place)
-
-
 async def _settle(queue: Queue, store: Store, job_id: str, places: list[str]) -> None:
     """Once the queue answers again, remove the files of a submission that did not reach it."""
     while True:
@@ -138,7 +140,7 @@ async def _settle(queue: Queue, store: Store, job_id: str, places: list[str]) ->
             await asyncio.sleep(SETTLE_SECONDS)
             continue
         kept = {blob.key.rpartition("/")[0] for blob in known.inputs.values()} if known else set()
-        await _discard(store, *(place for place in places if place not in kept))
+        await discard(store, *(place for place in places if place not in kept))
         return
 
 

@@ -189,6 +189,21 @@ class AsyncClient:
         """Forget a finished job and its files."""
         await self._run(flows.forget(job, self._policy))
 
+    async def put_base(self, digest: str, source: Source) -> None:
+        """Store a model as base, under `cabacus.digest(tensors).hex()`; then `base=digest` codes differences to it.
+
+        Raises TooLargeError, InvalidRequestError, BusyError (429: beyond the key's bytes).
+        """
+        await self._run(flows.put_base(digest, source, self._policy))
+
+    async def has_base(self, digest: str) -> bool:
+        """Whether a base is stored."""
+        return await self._run(flows.has_base(digest, self._policy))
+
+    async def delete_base(self, digest: str) -> None:
+        """Forget a base. Raises NotFoundError."""
+        await self._run(flows.delete_base(digest, self._policy))
+
     async def _work(
         self,
         kind: str,

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import secrets
 import time
 from collections.abc import Generator, Iterator, Mapping
@@ -24,6 +25,7 @@ from cabacus.service.client.errors import (
     ConflictError,
     ConnectionFailed,
     IntegrityError,
+    NotFoundError,
     WaitTimeout,
     error_of,
     error_of_response,
@@ -91,7 +93,7 @@ def send(call: Call, policy: Policy) -> Flow[httpx.Response]:
     Safe is: what reads or deletes; and an upload whose body can be sent again, since its Idempotency-Key finds the job
     that an earlier attempt may have made.
     """
-    safe = call.method != "POST" or call.upload is None or call.upload.replayable
+    safe = call.upload is None or call.upload.replayable
     for attempt in range(policy.retries + 1):
         last = attempt == policy.retries
         try:
@@ -115,6 +117,9 @@ def submit(
 ) -> Flow[httpx.Response]:
     """Upload and start a job; the response is the job, or report and result (MIXED) when they came in time."""
     headers = {"Prefer": f"wait={wait:.0f}", "Accept": MIXED} if wait >= 1 else {"Prefer": "respond-async"}
+    base = files.get("base")
+    if isinstance(base, str) and re.fullmatch(r"[0-9a-f]{64}", base):  # the digest of one that is stored
+        files, options = {**files, "base": None}, {**options, "base": base}
     headers["Idempotency-Key"] = secrets.token_hex(16)
     call = Call("POST", kind, query_of(options), headers, Upload(files), wait)
     try:
@@ -218,6 +223,25 @@ def cancel(job: Job | str, policy: Policy) -> Flow[Job]:
     response = yield from send(Call("DELETE", f"jobs/{current.id}"), policy)
     # It may have finished just now, and been forgotten: then this was the last that was seen of it.
     return current if response.status_code == 204 else Job.from_json(response.json())
+
+
+def put_base(digest: str, source: Source, policy: Policy) -> Flow[None]:
+    """Store a base."""
+    yield from send(Call("PUT", f"bases/{digest}", upload=Upload({"model": source})), policy)
+
+
+def has_base(digest: str, policy: Policy) -> Flow[bool]:
+    """Ask whether a base is stored."""
+    try:
+        yield from send(Call("HEAD", f"bases/{digest}"), policy)
+    except NotFoundError:
+        return False
+    return True
+
+
+def delete_base(digest: str, policy: Policy) -> Flow[None]:
+    """Forget a base."""
+    yield from send(Call("DELETE", f"bases/{digest}"), policy)
 
 
 def forget(job: Job | str, policy: Policy) -> Flow[None]:

@@ -189,6 +189,21 @@ class Client:
         """Forget a finished job and its files."""
         self._run(flows.forget(job, self._policy))
 
+    def put_base(self, digest: str, source: Source) -> None:
+        """Store a model as base, under `cabacus.digest(tensors).hex()`; then `base=digest` codes differences to it.
+
+        Raises TooLargeError, InvalidRequestError, BusyError (429: beyond the key's bytes).
+        """
+        self._run(flows.put_base(digest, source, self._policy))
+
+    def has_base(self, digest: str) -> bool:
+        """Whether a base is stored."""
+        return self._run(flows.has_base(digest, self._policy))
+
+    def delete_base(self, digest: str) -> None:
+        """Forget a base. Raises NotFoundError."""
+        self._run(flows.delete_base(digest, self._policy))
+
     def _work(
         self,
         kind: str,

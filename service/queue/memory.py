@@ -20,6 +20,7 @@ from cabacus.service.queue.port import (
     Bounds,
     Claim,
     DeadLetter,
+    Kept,
     KeyReused,
     Notice,
     Once,
@@ -63,6 +64,7 @@ class MemoryQueue:
         self._dead: list[DeadLetter] = []
         self._served: dict[tuple[str, str], int] = {}
         self._uploads: dict[tuple[str, str], str] = {}
+        self._bases: dict[tuple[str, str], Blob] = {}
         self._refs: Counter[str] = Counter()
         self._bytes: Counter[str] = Counter()
         self._once: dict[tuple[str, str], tuple[str, str]] = {}
@@ -256,6 +258,31 @@ class MemoryQueue:
         """See Queue."""
         return self._dead[: -limit - 1 : -1]
 
+    async def keep_base(self, owner: str, digest: str, blob: Blob, *, bounds: Bounds = NO_BOUNDS) -> Kept:
+        """See Queue."""
+        known = self._bases.get((owner, digest))
+        if known is not None:
+            return Kept(known, False, (blob.key,) if blob.key != known.key else ())
+        name = (owner, digest_of(blob))
+        if name not in self._uploads:
+            if bounds.bytes is not None and self._bytes[owner] + blob.size > bounds.bytes:
+                raise too_many_bytes(bounds)
+            self._uploads[name] = blob.key
+            self._bytes[owner] += blob.size
+        kept = replace(blob, key=self._uploads[name])
+        self._refs[kept.key] += 1
+        self._bases[owner, digest] = kept
+        return Kept(kept, True, (blob.key,) if blob.key != kept.key else ())
+
+    async def base(self, owner: str, digest: str) -> Blob | None:
+        """See Queue."""
+        return self._bases.get((owner, digest))
+
+    async def drop_base(self, owner: str, digest: str) -> tuple[str, ...]:
+        """See Queue."""
+        blob = self._bases.pop((owner, digest), None)
+        return self._release(owner, blob) if blob is not None else ()
+
     async def usage(self, owner: str) -> Usage:
         """See Queue."""
         return Usage(self._count(owner), self._bytes[owner])
@@ -379,17 +406,19 @@ class MemoryQueue:
                 self._observe("ratio", job.kind, original / compressed)
         return True
 
+    def _release(self, owner: str, blob: Blob) -> tuple[str, ...]:
+        self._refs[blob.key] -= 1
+        if self._refs[blob.key] > 0:
+            return ()
+        del self._refs[blob.key]
+        del self._uploads[owner, digest_of(blob)]
+        self._bytes[owner] -= blob.size
+        return (blob.key,)
+
     async def _hide(self, job_id: str) -> Removal:
         job = self._jobs[job_id]
         if job_id not in self._garbage:
-            garbage: list[str] = []
-            for blob in job.inputs.values():
-                self._refs[blob.key] -= 1
-                if self._refs[blob.key] <= 0:
-                    del self._refs[blob.key]
-                    del self._uploads[job.owner, digest_of(blob)]
-                    garbage.append(blob.key)
-                    self._bytes[job.owner] -= blob.size
+            garbage = [key for blob in job.inputs.values() for key in self._release(job.owner, blob)]
             self._garbage[job_id] = tuple(garbage)
             self._bytes[job.owner] -= _output_bytes(job)
             self._once = {name: made for name, made in self._once.items() if made[0] != job_id}

@@ -67,6 +67,15 @@ class Receipt:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """A stored base: its file, whether it is new, and the storage keys that were submitted in vain."""
+
+    blob: Blob
+    fresh: bool
+    unused: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Removal:
     """A job that is forgotten: everything below jobs/ID goes, and the uploads `keys`, which no other job needs."""
 
@@ -236,6 +245,15 @@ class Queue(Protocol):
 
     async def dead_letters(self, *, limit: int) -> list[DeadLetter]:
         """The latest jobs that were given up, newest first."""
+
+    async def keep_base(self, owner: str, digest: str, blob: Blob, *, bounds: Bounds = NO_BOUNDS) -> Kept:
+        """Keep an upload under a digest until `drop_base`; where there is one, that one stays. Raises OwnerFull."""
+
+    async def base(self, owner: str, digest: str) -> Blob | None:
+        """The owner's upload of this digest."""
+
+    async def drop_base(self, owner: str, digest: str) -> tuple[str, ...]:
+        """Forget the owner's upload of this digest; returns the storage keys that nothing needs any more."""
 
     async def usage(self, owner: str) -> Usage:
         """What the owner has."""

@@ -40,6 +40,17 @@ def digest_of(blob: Blob) -> str:
     return f"{blob.sha256}.{blob.key.rpartition('.')[2]}"
 
 
+def blob_record(blob: Blob) -> str:
+    """A file as JSON, but for its storage key."""
+    return _dump({**asdict(blob), "key": ""})
+
+
+def read_base(text: str) -> Blob:
+    """The file of a stored base: its storage key comes first, its JSON last."""
+    key, _, _, record = text.split(" ", 3)
+    return Blob(**{**json.loads(record), "key": key})
+
+
 def outcome_record(result: Blob | None, report: Blob | None, summary: Mapping[str, object]) -> str:
     """What a job that is done left behind, as JSON."""
     return _dump({"result": _optional(result), "report": _optional(report), "summary": dict(summary)})

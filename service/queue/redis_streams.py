@@ -28,7 +28,8 @@ Every key, for the namespace `cabacus`; the braces put all of them into one slot
     {cabacus}:counter       number; gives out places and turns
     {cabacus}:open, :running, :bytes    hashes by owner; jobs not ended, jobs running, bytes of files
     {cabacus}:uploads       hash; OWNER/DIGEST of each upload in use, and its storage key
-    {cabacus}:refs          hash; how many jobs use an upload, by storage key
+    {cabacus}:bases         hash; OWNER/DIGEST of each stored base: storage key, digest, size and JSON of its file
+    {cabacus}:refs          hash; how many jobs and bases use an upload, by storage key
     {cabacus}:once:OWNER:KEY    hash; id and fingerprint of the job that an Idempotency-Key (hashed) made
     {cabacus}:expiry        sorted set; id of each final job by the time at which it is to be forgotten
     {cabacus}:hooks         sorted set; ids of jobs whose webhook is to be told, by when
@@ -60,6 +61,7 @@ from cabacus.service.queue.port import (
     Bounds,
     Claim,
     DeadLetter,
+    Kept,
     KeyReused,
     Notice,
     Once,
@@ -72,10 +74,13 @@ from cabacus.service.queue.port import (
     too_many_jobs,
 )
 from cabacus.service.queue.records import (
+    blob_record,
+    digest_of,
     failure_record,
     file_fields,
     new_record,
     outcome_record,
+    read_base,
     read_failure,
     read_job,
 )
@@ -133,6 +138,8 @@ class RedisQueue:
         self._hand_back = register(scripts.HAND_BACK)
         self._hide = register(scripts.HIDE)
         self._hooks = register(scripts.HOOKS)
+        self._keep_base = register(scripts.KEEP_BASE)
+        self._drop_base = register(scripts.DROP_BASE)
 
     # -- what the API needs --------------------------------------------------------------------------------------------
 
@@ -339,6 +346,27 @@ class RedisQueue:
         return [DeadLetter(it["id"], read_failure(it["failure"]), float(it["time"])) for _, it in letters]
 
     # -- both ----------------------------------------------------------------------------------------------------------
+
+    async def keep_base(self, owner: str, digest: str, blob: Blob, *, bounds: Bounds = NO_BOUNDS) -> Kept:
+        """See Queue."""
+        most = "" if bounds.bytes is None else bounds.bytes
+        file = (digest_of(blob), blob.size, blob.key, blob_record(blob), most)
+        outcome, *record = await self._run(self._keep_base, owner, digest, *file)
+        if outcome == "bytes":
+            raise too_many_bytes(bounds)
+        kept = read_base(record[0])
+        return Kept(kept, outcome == "kept", (blob.key,) if blob.key != kept.key else ())
+
+    async def base(self, owner: str, digest: str) -> Blob | None:
+        """See Queue."""
+        with _translated():
+            record = await self._redis.hget(self._key("bases"), f"{owner}/{digest}")
+        return None if record is None else read_base(record)
+
+    async def drop_base(self, owner: str, digest: str) -> tuple[str, ...]:
+        """See Queue."""
+        key = await self._run(self._drop_base, owner, digest)
+        return (key,) if key else ()
 
     async def usage(self, owner: str) -> Usage:
         """See Queue."""

@@ -99,6 +99,15 @@ local function next_in_line()
   end
 end
 
+-- One use of an upload less; true if that was the last.
+local function release(owner, digest, size, key)
+  if redis.call('HINCRBY', at('refs'), key, -1) > 0 then return false end
+  redis.call('HDEL', at('refs'), key)
+  redis.call('HDEL', at('uploads'), owner .. '/' .. digest)
+  if tonumber(size) > 0 then count('bytes', owner, -tonumber(size)) end
+  return true
+end
+
 local function conclude(id, job, state, code, seconds)
   local it = redis.call('HMGET', job, 'state', 'owner', 'kind', 'started', 'entry', 'webhook')
   if it[1] == 'running' then count('running', it[2], -1) else leave_line(id, job, false) end
@@ -311,11 +320,7 @@ if ARGV[4] == 'final' and known[1] then return false end
 if not known[1] then
   local garbage, size = {}, tonumber(known[4] or '0')
   for digest, bytes, key in string.gmatch(known[3], '[^ \\n]+ ([^ \\n]+) ([^ \\n]+) ([^ \\n]+)') do
-    if redis.call('HINCRBY', at('refs'), key, -1) <= 0 then
-      redis.call('HDEL', at('refs'), key)
-      redis.call('HDEL', at('uploads'), known[2] .. '/' .. digest)
-      garbage[#garbage + 1], size = key, size + tonumber(bytes)
-    end
+    if release(known[2], digest, bytes, key) then garbage[#garbage + 1] = key end
   end
   if size > 0 then count('bytes', known[2], -size) end
   if known[5] ~= '' then redis.call('DEL', known[5]) end
@@ -326,6 +331,45 @@ if not known[1] then
 end
 redis.call('ZADD', at('expiry'), string.format('%.6f', time + tonumber(ARGV[3])), id)
 return redis.call('HGETALL', job)
+"""
+)
+
+# ARGV: root, owner, digest, then digest, size and storage key of the file, its JSON, most bytes or nothing.
+# Returns kept or known, then storage key and JSON; or bytes.
+KEEP_BASE = (
+    _PRELUDE
+    + """
+local owner, name = ARGV[2], ARGV[2] .. '/' .. ARGV[3]
+local known = redis.call('HGET', at('bases'), name)
+if known then return {'known', known} end
+local file = owner .. '/' .. ARGV[4]
+local key = redis.call('HGET', at('uploads'), file)
+if not key then
+  key = ARGV[6]
+  if ARGV[8] ~= '' and tonumber(redis.call('HGET', at('bytes'), owner) or '0') + ARGV[5] > tonumber(ARGV[8]) then
+    return {'bytes'}
+  end
+  redis.call('HSET', at('uploads'), file, key)
+  if ARGV[5] ~= '0' then count('bytes', owner, ARGV[5]) end
+  tally(ARGV[5], 'stored_bytes')
+end
+redis.call('HINCRBY', at('refs'), key, 1)
+local record = table.concat({key, ARGV[4], ARGV[5], ARGV[7]}, ' ')
+redis.call('HSET', at('bases'), name, record)
+return {'kept', record}
+"""
+)
+
+# ARGV: root, owner, digest. Returns the storage key that nothing needs any more, or nothing.
+DROP_BASE = (
+    _PRELUDE
+    + """
+local owner, name = ARGV[2], ARGV[2] .. '/' .. ARGV[3]
+local known = redis.call('HGET', at('bases'), name)
+if not known then return false end
+redis.call('HDEL', at('bases'), name)
+local key, digest, size = string.match(known, '^([^ ]+) ([^ ]+) ([^ ]+)')
+return release(owner, digest, size, key) and key
 """
 )
 

@@ -86,6 +86,12 @@ def test_it_can_be_watched(folder: Path, service_url: str) -> None:
     assert "cabacus_queue_up 1.0" in (folder / "metrics.txt").read_text()
 
 
+def test_a_difference_to_a_stored_base(folder: Path, service_url: str) -> None:
+    follow("Bases", folder, service_url)
+    base, nearby = cabacus.read(folder / "model.safetensors"), cabacus.read(folder / "nearby.safetensors")
+    np.testing.assert_allclose(nearby["fc1.weight"], base["fc1.weight"] * 1.001, atol=1e-3)
+
+
 def test_keys_are_made(folder: Path) -> None:
     follow("Keys", folder)
     assert (folder / "alice.key").read_text().startswith("cabacus_")

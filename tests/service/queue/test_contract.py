@@ -653,3 +653,46 @@ def test_the_end_of_a_job_is_told_until_it_is_heard(queue, new_job) -> None:
         assert await queue.notices(lease_seconds=60) == []
 
     queue(check)
+
+
+# -- bases -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_base_is_kept_until_nothing_needs_it(queue, new_job) -> None:
+    async def check(queue) -> None:
+        def file(key: str, digest: str = "aa") -> Blob:
+            return Blob(key, 60, digest * 32, "application/zip", "base.npz")
+
+        assert await queue.base("me", "d") is None
+        kept = await queue.keep_base("me", "d", file("uploads/1/b.npz"))
+        assert (kept.blob, kept.fresh, kept.unused) == (file("uploads/1/b.npz"), True, ())
+        again = await queue.keep_base("me", "d", file("uploads/2/b.npz", "bb"))
+        assert (again.blob.key, again.fresh, again.unused) == ("uploads/1/b.npz", False, ("uploads/2/b.npz",))
+        other = await queue.keep_base("me", "e", file("uploads/3/b.npz"))  # the same file under another digest
+        assert (other.blob.key, other.fresh, other.unused) == ("uploads/1/b.npz", True, ("uploads/3/b.npz",))
+        assert await queue.base("you", "d") is None
+        assert (await queue.usage("me")).bytes == 60
+
+        job = new_job(owner="me", inputs={"base": await queue.base("me", "d")})
+        assert (await queue.submit(job)).unused == ()
+        await finish(queue, await claim_of(queue))
+        assert await queue.drop_base("me", "d") == ()
+        assert await queue.drop_base("me", "d") == ()
+        assert await queue.base("me", "d") is None
+        assert (await queue.delete(job.id)).keys == ()
+        assert await queue.needs("uploads/1/b.npz")
+        assert await queue.drop_base("me", "e") == ("uploads/1/b.npz",)
+        assert (await queue.usage("me")).bytes == 0
+
+    queue(check)
+
+
+def test_bases_count_among_an_owners_bytes(queue) -> None:
+    async def check(queue) -> None:
+        bounds = Bounds(bytes=100)
+        await queue.keep_base("me", "d", Blob("uploads/1/b.npz", 60, "aa" * 32), bounds=bounds)
+        with pytest.raises(OwnerFull, match="100 bytes"):
+            await queue.keep_base("me", "e", Blob("uploads/2/b.npz", 60, "bb" * 32), bounds=bounds)
+        await queue.keep_base("you", "e", Blob("uploads/2/b.npz", 60, "bb" * 32), bounds=bounds)
+
+    queue(check)

@@ -31,6 +31,7 @@ def test_every_key_lies_in_one_slot_and_none_holds_bytes_of_models(redis_server,
         queue = open_queue(redis_server, namespace="slots")
         for _ in range(3):
             await queue.submit(new_job(owner="me"))
+        await queue.keep_base("me", "ab" * 32, new_job().inputs["model"])
         claim = await queue.claim("a", block_seconds=1)
         await queue.finish(claim, result=None, report=None, summary={})
         claim = await queue.claim("a", block_seconds=1)
@@ -42,7 +43,7 @@ def test_every_key_lies_in_one_slot_and_none_holds_bytes_of_models(redis_server,
         keys = [key for key in direct.scan_iter() if "slots" in key]
         assert {key.split(":")[1] for key in keys} == {
             *("jobs", "tickets", "job", "expiry", "owner", "dead", "waiting", "line", "turns", "counter", "open"),
-            *("bytes", "uploads", "refs", "statistics"),
+            *("bytes", "uploads", "refs", "statistics", "bases"),
         }
         assert all(key.startswith("{slots}:") for key in keys)
 
