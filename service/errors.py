@@ -30,6 +30,7 @@ CATALOGUE: dict[str, Entry] = {
     "unauthorized": Entry(401, "A key is needed"),
     "forbidden": Entry(403, "The key does not allow this"),
     "not_found": Entry(404, "There is nothing here"),
+    "source_not_found": Entry(404, "There is no such input"),
     "base_not_found": Entry(404, "There is no such base"),
     "job_not_found": Entry(404, "There is no such job"),
     "method_not_allowed": Entry(405, "The method is not allowed here"),

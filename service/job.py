@@ -47,8 +47,9 @@ class Job:
     `inputs` maps a role ("model", "sigma", "importance", "base", "against") to its blob. `options` holds the request's
     options as JSON values, named as in the API. `summary` holds the figures shown in the result's headers. `progress`
     is a share between 0 and 1, `steps` the same as counts of steps done and in all, where the work counts them.
-    `attempts` counts deliveries to a worker, `version` the changes of the record. `webhook` is told the end; `request`
-    is the id of the HTTP request that made the job, for logs.
+    `attempts` counts deliveries to a worker, `version` the changes of the record. `webhook` is told the end. `source`
+    and `target` are URLs in buckets: of the model, in place of an upload, and of a further copy of the result.
+    `request` is the id of the HTTP request that made the job, for logs.
     """
 
     id: str
@@ -60,6 +61,8 @@ class Job:
     owner: str = ""
     priority: Priority = "interactive"
     webhook: str = ""
+    source: str = ""
+    target: str = ""
     request: str = ""
     version: int = 0
     started: float | None = None

@@ -123,6 +123,16 @@ class Terms(Options):
     priority: Literal["interactive", "bulk"] | None = Field(
         None, description="Interactive jobs are started before bulk ones. Default: interactive."
     )
+    input: str | None = Field(
+        None,
+        max_length=2048,
+        description="URL of the model (s3://, gs://, az://) in place of an upload; in a bucket that is allowed.",
+    )
+    output: str | None = Field(
+        None,
+        max_length=2048,
+        description="URL to which the result is written as well; in a bucket that is allowed.",
+    )
     webhook: str | None = Field(
         None,
         max_length=2048,
@@ -249,6 +259,8 @@ class JobView(BaseModel):
     priority: Literal["interactive", "bulk"] = Field(description="Interactive jobs are started before bulk ones.")
     options: dict[str, Any] = Field(description="The options that were given.")
     input: dict[str, BlobView] = Field(description="What was uploaded, by part name.")
+    source: str | None = Field(None, description="The model's URL, where `input` named one.")
+    target: str | None = Field(None, description="The URL to which the result is written as well.")
     result: BlobView | None
     report: BlobView | None
     summary: dict[str, Any] = Field(description="The figures of the result's Cabacus-* headers.")

@@ -172,6 +172,16 @@ class Settings:
     key_max_jobs: Annotated[int, Knob(_integer(1), "jobs of one key's owner that wait or run")] = 100
     key_max_bytes: Annotated[int, Knob(_bytes(1), "bytes of files that one key's owner may have stored")] = 64 * 2**30
     key_max_uploads: Annotated[int, Knob(_integer(1), "request bodies of one key's owner read at the same time")] = 4
+    buckets: Annotated[
+        str,
+        Knob(
+            _text(
+                r"|((s3|gs|az)://[^\s/?#@]+(/[^\s?#]*)?(\s+|$))*",
+                "URLs such as s3://BUCKET/PREFIX",
+            ),
+            "buckets for input= and output=, and everything below them: URLs separated by spaces",
+        ),
+    ] = ""
     webhooks: Annotated[
         str,
         Knob(
@@ -248,6 +258,15 @@ class Settings:
         [True, False, False]
         """
         return any(_is_below(url, place) for place in self.webhooks.split())
+
+    def allows_bucket(self, url: str) -> bool:
+        """True for what is below one of the places of `buckets`.
+
+        >>> settings = Settings(buckets="s3://models/in")
+        >>> settings.allows_bucket("s3://models/in/a.safetensors"), settings.allows_bucket("s3://models/a.safetensors")
+        (True, False)
+        """
+        return any(_is_below(url, place) and "?" not in url for place in self.buckets.split())
 
     @property
     def storage_url(self) -> str:

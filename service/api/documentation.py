@@ -145,6 +145,7 @@ _PARTS = {
     "against": "The original, to compare with.",
 }
 _WORK_REFUSALS = (
+    "source_not_found",
     "bad_digest",
     "digest_mismatch",
     "idempotency_running",

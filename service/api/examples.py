@@ -31,6 +31,8 @@ JOB: dict[str, Any] = {
             "href": None,
         }
     },
+    "source": None,
+    "target": None,
     "result": {
         "bytes": 152340,
         "sha256": DIGEST,

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, NoReturn, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
@@ -14,6 +15,7 @@ from cabacus.service.errors import ServiceError
 from cabacus.service.job import Kind
 from cabacus.service.schemas import OPTIONS, TARGETS, Options, Terms
 from cabacus.service.settings import Settings
+from cabacus.service.storage.port import is_key
 
 T = TypeVar("T")
 
@@ -64,6 +66,15 @@ def read_terms(query: Iterable[tuple[str, str]], document: Mapping[str, Any], se
             field="webhook",
             limit="CABACUS_WEBHOOKS",
         )
+    for name, url in (("input", terms.input), ("output", terms.output)):
+        if url is not None and (not settings.allows_bucket(url) or not is_key(urlsplit(url).path[1:])):
+            raise ServiceError(
+                "invalid_option",
+                f"{name}: {url[:200]!r} is in none of the buckets that may be used, which CABACUS_BUCKETS lists, "
+                "or its name is not made of letters, digits, '.', '_', '-' and '/'",
+                field=name,
+                limit="CABACUS_BUCKETS",
+            )
     return terms
 
 

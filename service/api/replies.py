@@ -49,6 +49,8 @@ def job_view(request: Request, job: Job) -> JobView:
         priority=job.priority,
         options=job.options,
         input={role: _blob_view(blob) for role, blob in job.inputs.items()},
+        source=job.source or None,
+        target=job.target or None,
         result=_blob_view(job.result, f"{place}/result") if job.result else None,
         report=_blob_view(job.report, f"{place}/report") if job.report else None,
         summary=job.summary,

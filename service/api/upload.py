@@ -203,9 +203,19 @@ def _refuse_length(request: Request, limit: int) -> None:
         raise _too_large(limit)
 
 
-def refuse_missing(kind: Kind, inputs: Mapping[str, Blob], options: Mapping[str, Any]) -> None:
-    """Refuse work that cannot start for want of a file."""
-    if "model" not in inputs:
+def has_body(request: Request) -> bool:
+    """Whether a request brings a body."""
+    return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+
+
+def refuse_missing(
+    kind: Kind, inputs: Mapping[str, Blob], options: Mapping[str, Any], *, elsewhere: bool = False
+) -> None:
+    """Refuse work that cannot start for want of a file; `elsewhere`: the model is in a bucket."""
+    if elsewhere and "model" in inputs:
+        detail = "the model is given both as input= and as an upload; give it once"
+        raise ServiceError("invalid_option", detail, field="input")
+    if "model" not in inputs and not elsewhere:
         raise ServiceError("missing_part", "the part model is missing: the file to work on", field="model")
     if "sigma" not in inputs and (kind == "sweep" or (kind == "compress" and "s" in options)):
         work = "a sweep" if kind == "sweep" else "the target s"

@@ -21,7 +21,7 @@ from cabacus.service.api.options import read_options, read_terms, split_terms
 from cabacus.service.api.preferences import Preference, read_preference, wants_mixed
 from cabacus.service.api.problems import JobFailed
 from cabacus.service.api.replies import accepted, job_links, job_path, mixed_reply, result_reply
-from cabacus.service.api.upload import Upload, discard, receive, refuse_missing
+from cabacus.service.api.upload import Upload, discard, has_body, receive, refuse_missing
 from cabacus.service.errors import ServiceError
 from cabacus.service.job import KINDS, Job, Kind
 from cabacus.service.logs import note
@@ -42,7 +42,7 @@ async def start(request: Request, kind: Kind, context: Context, caller: Caller) 
     # What can be refused before the body is read, is.
     if "base" in (early := read_options(kind, query)):
         await stored_base(context, caller, early["base"])
-    read_terms(terms_query, {}, settings)
+    elsewhere = read_terms(terms_query, {}, settings).input is not None
     announced(request.headers)
     job_id = secrets.token_hex(16)
     note(job=job_id)
@@ -50,14 +50,15 @@ async def start(request: Request, kind: Kind, context: Context, caller: Caller) 
     with context.upload_slot(caller.owner):
         await _refuse_early(queue, caller, settings.max_queued)
         try:
-            await receive(
-                request,
-                kind,
-                store,
-                upload,
-                limit=settings.max_upload_bytes,
-                quiet_seconds=settings.quiet_seconds,
-            )
+            if has_body(request) or not elsewhere:
+                await receive(
+                    request,
+                    kind,
+                    store,
+                    upload,
+                    limit=settings.max_upload_bytes,
+                    quiet_seconds=settings.quiet_seconds,
+                )
             terms_document, document = split_terms((upload.options or {}).items())
             options = read_options(kind, query, dict(document))
             terms = read_terms(terms_query, dict(terms_document), settings)
@@ -66,7 +67,7 @@ async def start(request: Request, kind: Kind, context: Context, caller: Caller) 
                     detail = "base is given both as a part and by its digest; give it once"
                     raise ServiceError("invalid_option", detail, field="base")
                 upload.inputs["base"] = await stored_base(context, caller, options["base"])
-            refuse_missing(kind, upload.inputs, options)
+            refuse_missing(kind, upload.inputs, options, elsewhere=terms.input is not None)
         except BaseException:
             await discard(store, *upload.places)
             raise
@@ -79,6 +80,8 @@ async def start(request: Request, kind: Kind, context: Context, caller: Caller) 
         owner=caller.owner,
         priority=terms.priority or "interactive",
         webhook=terms.webhook or "",
+        source=terms.input or "",
+        target=terms.output or "",
         request=request.state.request_id,
     )
     try:
@@ -114,7 +117,9 @@ def _once_key(request: Request) -> str:
 def _fingerprint(job: Job) -> str:
     """What a request asks for: a repetition asks for the same."""
     files = {role: blob.sha256 for role, blob in job.inputs.items()}
-    asked = json.dumps([job.kind, job.options, job.priority, job.webhook, files], sort_keys=True)
+    asked = json.dumps(
+        [job.kind, job.options, job.priority, job.webhook, job.source, job.target, files], sort_keys=True
+    )
     return hashlib.sha256(asked.encode()).hexdigest()
 
 

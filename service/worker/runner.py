@@ -17,7 +17,7 @@ from cabacus.service.job import Blob, Failure, Job
 from cabacus.service.logs import bound, current
 from cabacus.service.queue.port import Claim, Queue
 from cabacus.service.settings import Settings
-from cabacus.service.storage.port import Store
+from cabacus.service.storage.port import Buckets, Store, TooLarge
 from cabacus.service.worker.slot import Child, ChildDied
 
 P = ParamSpec("P")
@@ -42,6 +42,14 @@ class RunFailed(Exception):
         self.failure = failure
 
 
+class Refused(Exception):
+    """The job asks for what cannot be; no other run would succeed."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.detail)
+        self.failure = failure
+
+
 @dataclass(frozen=True)
 class Outcome:
     """The stored output of a run; all of it lies below the key `place`."""
@@ -55,12 +63,15 @@ class Outcome:
 class Runner:
     """Runs claims, one at a time, in one child process, with working files below `scratch`."""
 
-    def __init__(self, settings: Settings, queue: Queue, store: Store, child: Child, scratch: Path) -> None:
+    def __init__(
+        self, settings: Settings, queue: Queue, store: Store, child: Child, scratch: Path, buckets: Buckets | None
+    ) -> None:
         self._settings = settings
         self._queue = queue
         self._store = store
         self._child = child
         self._scratch = scratch
+        self._buckets = buckets
 
     async def process(self, claim: Claim) -> None:
         """See the job to its end; or hand it back when this is cancelled."""
@@ -151,6 +162,8 @@ class Runner:
                 if isinstance(answer, Failure):
                     return answer
                 return await self._stored(job, answer)
+        except Refused as error:
+            return error.failure
         except KeyError:
             return Failure("gone", "a file of the job is gone; submit the job again")
         except ChildDied as error:
@@ -173,6 +186,8 @@ class Runner:
 
     async def _request(self, job: Job, folder: Path) -> dict[str, Any]:
         inputs: dict[str, str] = {}
+        if job.source:
+            inputs["model"] = str(await self._from_bucket(job.source, folder))
         for role, blob in job.inputs.items():
             path = folder / (role + Path(blob.key).suffix)
             await self._store.fetch_file(blob.key, path)
@@ -188,11 +203,33 @@ class Runner:
             "about": current(),
         }
 
+    async def _from_bucket(self, url: str, folder: Path) -> Path:
+        """The model from elsewhere. Raises Refused."""
+        path = folder / f"model{Path(url).suffix}"
+        try:
+            await self._bucket(url).fetch(url, path, limit=self._settings.max_upload_bytes)
+        except KeyError:
+            raise Refused(Failure("source_not_found", f"there is nothing at {url}", field="input")) from None
+        except TooLarge as error:
+            detail = f"{url} is longer than {error.limit} bytes; raise CABACUS_MAX_UPLOAD_BYTES"
+            raise Refused(Failure("upload_too_large", detail, "input", limit="CABACUS_MAX_UPLOAD_BYTES")) from None
+        return path
+
+    def _bucket(self, url: str) -> Buckets:
+        """The buckets, if the URL is allowed: settings may have changed since the job came. Raises Refused."""
+        if self._buckets is None or not self._settings.allows_bucket(url):
+            detail = f"{url} is in none of the buckets that may be used"
+            raise Refused(Failure("invalid_option", detail, limit="CABACUS_BUCKETS"))
+        return self._buckets
+
     async def _stored(self, job: Job, product: dict[str, Any]) -> Outcome:
         """Store the output whole, under keys that no other run uses. What is stored only in part is removed."""
         place = f"jobs/{job.id}/output-{secrets.token_hex(8)}"
-        model = job.inputs.get("model")
-        stem = Path(model.name).stem if model is not None and model.name else "model"
+        name = job.inputs["model"].name if "model" in job.inputs else job.source
+        stem = Path(name).stem or "model"
+        if job.target:
+            made = product["report"] if product["result"] is None else product["result"]
+            await self._bucket(job.target).put(job.target, Path(made))
         try:
             report = await self._store.write_file(f"{place}/report.json", Path(product["report"]))
             report = replace(report, media_type=REPORT_MEDIA_TYPE, name=f"{stem}.{job.kind}.json")

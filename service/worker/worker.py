@@ -14,7 +14,7 @@ from pathlib import Path
 from cabacus.service.queue.port import Claim, Queue
 from cabacus.service.removal import remove
 from cabacus.service.settings import Settings
-from cabacus.service.storage.port import Store
+from cabacus.service.storage.port import Buckets, Store
 from cabacus.service.worker.notices import Teller
 from cabacus.service.worker.runner import Runner
 from cabacus.service.worker.scratch import scratch_folder
@@ -37,10 +37,19 @@ class Worker:
     `pipeline` names the module whose `run(task, progress)` does the work.
     """
 
-    def __init__(self, settings: Settings, queue: Queue, store: Store, *, pipeline: str = PIPELINE) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        queue: Queue,
+        store: Store,
+        *,
+        buckets: Buckets | None = None,
+        pipeline: str = PIPELINE,
+    ) -> None:
         self._settings = settings
         self._queue = queue
         self._store = store
+        self._buckets = buckets
         self._name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._children = [
             Child(pipeline=pipeline, memory_bytes=settings.job_memory_bytes, log_format=settings.log_format)
@@ -81,7 +90,7 @@ class Worker:
 
     async def _slot(self, number: int, scratch: Path) -> None:
         consumer, child = f"{self._name}-{number}", self._children[number]
-        runner = Runner(self._settings, self._queue, self._store, child, scratch)
+        runner = Runner(self._settings, self._queue, self._store, child, scratch, self._buckets)
         try:
             while not self._stopping.is_set():
                 try:

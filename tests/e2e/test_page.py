@@ -123,7 +123,7 @@ def test_what_goes_wrong_says_what_to_do(page, service_url: str) -> None:
     broken = {"name": "model.cabac", "mimeType": "x/y", "buffer": b"\xabCBC" + bytes(60)}
     send(page, broken)
     page.wait_for_selector("#jobs .failed-cell")
-    assert page.is_visible("#status.failed")
+    page.wait_for_selector("#status.failed")
     assert page.is_enabled("#send")
     page.get_by_role("button", name="Delete decompress of model.cabac").first.click()
     page.wait_for_selector("#jobs .failed-cell", state="detached")

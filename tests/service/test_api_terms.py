@@ -210,3 +210,55 @@ def test_without_allowed_places_there_are_no_webhooks(service) -> None:
         assert code(response) == (422, "invalid_option")
 
     service(check)
+
+
+# -- buckets -----------------------------------------------------------------------------------------------------------
+
+BUCKETS = {"buckets": "s3://models/in gs://other"}
+
+
+def test_a_model_in_a_bucket_is_named_instead_of_sent(service) -> None:
+    async def check(api) -> None:
+        query = {"input": "s3://models/in/net.npz", "output": "gs://other/net.cabac", "snr_db": "30"}
+        response = await api.http.post("/compress", params=query)
+        assert response.status_code == 202, response.text
+        job = response.json()
+        assert (job["input"], job["options"]) == ({}, {"snr_db": 30.0})
+        assert (job["source"], job["target"]) == (query["input"], query["output"])
+        claim = await api.queue.claim("worker", block_seconds=1)
+        assert (claim.job.source, claim.job.target) == (query["input"], query["output"])
+        files = {"sigma": ("s", MODEL)}  # what is small may still be sent
+        assert (await api.http.post("/compress?s=3&input=s3://models/in/net.npz", files=files)).status_code == 202
+        both = await api.http.post("/compress?input=s3://models/in/net.npz", content=MODEL)
+        assert (code(both), both.json()["field"]) == ((422, "invalid_option"), "input")
+        assert len(api.stored()) == 1
+
+    service(check, **BUCKETS)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "s3://models/net.npz",
+        "s3://models/inner/net.npz",
+        "s3://models/in/../net.npz",
+        "s3://models/in/%2e%2e/net.npz",
+        "s3://models/in/",
+        "s3://models.evil.org/in/net.npz",
+        "s3://key@models/in/net.npz",
+        "http://169.254.169.254/latest/meta-data",
+        "file:///etc/passwd",
+        "/etc/passwd",
+        "gs://models/in/net.npz",
+        "s3://models/in/net.npz?versionId=1",
+    ],
+)
+@pytest.mark.parametrize("name", ["input", "output"])
+def test_only_allowed_buckets_are_touched(service, url: str, name: str) -> None:
+    async def check(api) -> None:
+        response = await api.http.post("/compress", params={name: url}, content=b"" if name == "input" else MODEL)
+        assert code(response) == (422, "invalid_option")
+        assert (response.json()["field"], response.json()["limit"]) == (name, "CABACUS_BUCKETS")
+        assert api.stored() == []
+
+    service(check, **BUCKETS)

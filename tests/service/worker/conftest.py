@@ -17,6 +17,7 @@ from cabacus.service.embedded import EmbeddedServer
 from cabacus.service.job import Job
 from cabacus.service.queue.redis_streams import RedisQueue
 from cabacus.service.settings import Settings
+from cabacus.service.storage.buckets import ObjectBuckets
 from cabacus.service.storage.object_store import ObjectStore
 from cabacus.service.worker.worker import Worker
 
@@ -39,7 +40,8 @@ class Workshop:
 
         blob = await self.store.write(f"uploads/{job_id}/model.npz", chunks())
         options = {"rule": [f"stub:{rule}" for rule in rules]}
-        job = Job(job_id, "compress", time.time(), {"model": blob}, options, **changes)
+        inputs = {} if "source" in changes else {"model": blob}
+        job = Job(job_id, "compress", time.time(), inputs, options, **changes)
         await self.queue.submit(job)
         return job
 
@@ -63,7 +65,8 @@ class Workshop:
     @asynccontextmanager
     async def worker(self, **changes: Any) -> AsyncIterator[Worker]:
         """A worker that runs until the block ends."""
-        worker = Worker(replace(self.settings, **changes), self.queue, self.store, pipeline="stub_pipeline")
+        settings = replace(self.settings, **changes)
+        worker = Worker(settings, self.queue, self.store, buckets=ObjectBuckets(), pipeline="stub_pipeline")
         running = asyncio.create_task(worker.run())
         try:
             yield worker
