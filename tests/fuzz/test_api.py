@@ -34,6 +34,7 @@ def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
     # A file that is made up is refused, as it should be, though the document can only say that it is binary.
     options = ["--exclude-checks", "positive_data_acceptance", "--max-time", SECONDS, "--continue-on-failure"]
     options += ["--phases", "examples,coverage,fuzzing,stateful", "--seed", "1", "--no-color", "--warnings", "off"]
+    options += ["--suppress-health-check", "all", "--request-timeout", "30"]
     command = [sys.executable, "-c", RUN, str(tmp_path), str(st), *options]
     done = subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=600, check=False)
     words = "\n".join(line[:300] for line in done.stdout.splitlines())
