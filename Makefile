@@ -13,7 +13,7 @@ CPP := $(shell find engine/bindings engine/include tests/engine_cpp -name '*.[ch
        engine/CMakeLists.txt tests/engine_cpp/CMakeLists.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format cpp-test py-test test-packaging test-shared bench openapi dist clean
+.PHONY: help run test lint format cpp-test py-test test-packaging test-shared test-browser storm fuzz-api bench bench-service openapi dist clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -40,16 +40,30 @@ cpp-test: $(VENV)/.tools ## Build the C++ tests with sanitizers and run them
 	ctest --test-dir build/engine_cpp --output-on-failure --no-tests=error
 
 py-test: $(VENV)/.ready ## Run the Python tests: ARGS='-k name' chooses
-	pytest -m 'not shared and not packaging' $(ARGS)
+	pytest -m 'not shared and not packaging and not browser' $(ARGS)
 
 test-packaging: $(VENV)/.ready ## Build the distributions, install them into a fresh environment, use them
 	pytest -m packaging $(ARGS)
 
+test-browser: $(VENV)/.ready ## Test the page in headless Chromium: needs one on PATH
+	pip install --quiet 'playwright>=1.45,<2'
+	pytest -m browser $(ARGS)
+
 test-shared: $(VENV)/.ready ## Run the tests that need the networks and data sets of ../shared
 	pytest -m shared $(ARGS)
 
+storm: $(VENV)/.ready ## Kill workers and the queue's server under 1,000 jobs, and count: about two minutes
+	python tests/e2e/storm/storm.py $(ARGS)
+
+fuzz-api: $(VENV)/.ready ## Send the API made-up requests for a minute, and 10,000 mutated files
+	FUZZ_SECONDS=60 pytest tests/fuzz/test_api.py -k schemathesis
+	python tests/fuzz/mutate.py --count 10000 $(ARGS)
+
 bench: $(VENV)/.ready ## Measure sizes and speeds
 	python tests/bench/bench.py $(ARGS)
+
+bench-service: $(VENV)/.ready ## Measure what the service costs beyond the engine: about a minute
+	python tests/bench/throughput.py $(ARGS)
 
 openapi: $(VENV)/.ready ## Write openapi/openapi.json anew
 	python -m cabacus.service.api.openapi >build/openapi.json
