@@ -5,11 +5,11 @@
 #pragma once
 
 #include "cabacus/bin_cost.hpp"
+#include "cabacus/dependent_states.hpp"
 #include "cabacus/geometry.hpp"
 #include "cabacus/level_encoder.hpp"
 #include "cabacus/magnitudes.hpp"
 #include "cabacus/quantizer.hpp"
-#include "cabacus/trellis_states.hpp"
 
 #include <algorithm>
 #include <array>

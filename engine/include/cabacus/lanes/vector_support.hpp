@@ -3,11 +3,11 @@
 
 #include "cabacus/binarization.hpp"
 #include "cabacus/contexts.hpp"
+#include "cabacus/dependent_states.hpp"
 #include "cabacus/error.hpp"
 #include "cabacus/geometry.hpp"
 #include "cabacus/level_coding.hpp"
 #include "cabacus/magnitudes.hpp"
-#include "cabacus/trellis_states.hpp"
 
 #include <algorithm>
 #include <array>
