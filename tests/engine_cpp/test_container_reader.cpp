@@ -226,13 +226,14 @@ TEST(container_reader_codebooks_have_entries_and_two_kinds_of_slices) {
     const auto codebook = [](const Bytes& entries, const Bytes& rest, std::size_t payload) {
         return with_levels(4, {2, 6, 4}, kLevels, joined({entries, rest}), payload, kInt8, 3);
     };
-    CHECK_EQUAL(cabacus::parse(codebook(varint(65536), {0, 0, 10, 20}, 30).file(), {}).records[0].slice_bytes[0], 10U);
-    refused(codebook({0}, {0, 0, 10, 20}, 30), Fault::corrupt);
-    refused(codebook(varint(65537), {0, 0, 10, 20}, 30), Fault::corrupt);
-    refused(codebook(varint(std::uint64_t{1} << 32 | 1), {0, 0, 10, 20}, 30), Fault::corrupt);
-    refused(codebook({9}, {0, 0, 10}, 10), Fault::corrupt);
+    CHECK_EQUAL(cabacus::parse(codebook(varint(65536), {255, 1, 0, 0, 10, 20}, 30).file(), {}).records[0].slice_bytes[0], 10U);
+    refused(codebook({0}, {0, 0, 0, 10, 20}, 30), Fault::corrupt);
+    refused(codebook(varint(65537), {0, 0, 0, 10, 20}, 30), Fault::corrupt);
+    refused(codebook(varint(std::uint64_t{1} << 32 | 1), {0, 0, 0, 10, 20}, 30), Fault::corrupt);
+    refused(codebook({9}, {9, 0, 0, 10, 20}, 30), Fault::corrupt);  // the center is no entry
+    refused(codebook({9}, {4, 0, 0, 10}, 10), Fault::corrupt);
     // Without elements there is no slice, not even of the codebook.
-    const Parts empty = with_levels(4, {2, 0, 4}, kLevels, {9, 0, 0}, 0, kInt8, 3);
+    const Parts empty = with_levels(4, {2, 0, 4}, kLevels, {9, 4, 0, 0}, 0, kInt8, 3);
     CHECK(cabacus::parse(empty.file(), {}).records[0].slice_bytes.empty());
 }
 
