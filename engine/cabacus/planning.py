@@ -285,16 +285,21 @@ def _aimed(job: Job, options: Options) -> Job | None:
     """The job with the step that is given, if any: by its rule, or by a target that is one."""
     rule, target = options.rule_for(job.name), options.target
     if "step" in rule:
-        return replace(job, step=job.usable(rule["step"]), apart=True)
+        return replace(_on_grid(job), step=job.usable(rule["step"]), apart=True)
     if "snr_db" in rule:
         return replace(job, snr_db=rule["snr_db"], apart=True)
     if target.name == "step":
-        return replace(job, step=job.usable(target.value))
+        return replace(_on_grid(job), step=job.usable(target.value))
     if target.name == "s":
-        return replace(job, step=job.usable(_equation_2(job, target.value)), s=target.value)
+        return replace(_on_grid(job), step=job.usable(_equation_2(job, target.value)), s=target.value)
     if target.name == "max_abs_error":
         return _bounded(job, target.value)
     return job
+
+
+def _on_grid(job: Job) -> Job:
+    """The job with eq. 1 on the points that a given step makes, unless another quantizer was asked for."""
+    return replace(job, coding=replace(job.coding, quantizer="greedy")) if job.coding.quantizer == "auto" else job
 
 
 def _equation_2(job: Job, s: int) -> float:

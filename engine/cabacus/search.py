@@ -159,7 +159,7 @@ def start_scale(jobs: Sequence[Job], snr_db: float) -> float:
 
 def _may_compete(job: Job) -> bool:
     """Whether rounding may take the quantizer's place: not where a quantizer or a trade of its own was asked for."""
-    return job.coding.quantizer in ("auto", "greedy") and job.coding.tool == "greedy" and not job.coding.traded
+    return job.coding.quantizer in ("auto", "greedy") and not job.coding.traded
 
 
 def _to_snr(

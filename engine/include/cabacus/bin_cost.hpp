@@ -48,19 +48,6 @@ inline std::uint32_t cost_of(std::uint32_t probability, bool bin) {
     return kCosts[bin ? probability : kProbabilityOne - probability];
 }
 
-// A coder that only adds up what its bins cost.
-class CostMeter {
-  public:
-    bool code(int /*lane*/, std::uint32_t probability, bool bin) {
-        total_ += cost_of(probability, bin);
-        return bin;
-    }
-    std::uint64_t bytes() const { return (total_ + (std::uint64_t{8} << kCostBits) - 1) >> (kCostBits + 3); }
-
-  private:
-    std::uint64_t total_ = 0;
-};
-
 // The cost of every level in every context while a block lasts.
 class LevelCosts {
   public:

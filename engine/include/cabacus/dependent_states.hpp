@@ -14,13 +14,13 @@ inline constexpr std::array<std::array<std::uint8_t, 2>, 4> kNextOf4 = {{{0, 2},
 inline constexpr std::array<std::array<std::uint8_t, 2>, 8> kNextOf8 = {
     {{0, 1}, {3, 2}, {5, 4}, {6, 7}, {1, 0}, {2, 3}, {4, 5}, {7, 6}}};
 
-inline std::uint8_t trellis_next(int states, std::uint8_t state, std::int32_t level) {
+constexpr std::uint8_t trellis_next(int states, std::uint8_t state, std::int32_t level) {
     const std::size_t parity = static_cast<std::uint32_t>(level) & 1u;
     return states == 4 ? kNextOf4[state][parity] : kNextOf8[state][parity];
 }
 
 // 0: even multiples of the step. 1: odd ones, and zero.
-inline int trellis_quantizer(int states, std::uint8_t state) { return states == 4 ? state >> 1 : state & 1; }
+constexpr int trellis_quantizer(int states, std::uint8_t state) { return states == 4 ? state >> 1 : state & 1; }
 
 inline constexpr std::int32_t kMaxTrellisLevel = (1 << 30) - 1;
 

@@ -10,25 +10,64 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 
 namespace cabacus {
 
+// Counts the bins of steps and adds up what they cost, without walking over them.
+class CostWalk {
+  public:
+    CostWalk(const Binarization& bins, const LevelCosts& costs) : bins_(bins), costs_(costs) {}
+
+    void step(const Tables& /*tables*/, BlockCounts& counts, const StepContexts& at, int active, const std::int32_t* levels) {
+        for (int lane = 0; lane < active; ++lane) {
+            const auto l = static_cast<std::size_t>(lane);
+            const std::int32_t level = levels[lane];
+            const std::uint32_t magnitude = level < 0 ? 0u - static_cast<std::uint32_t>(level) : static_cast<std::uint32_t>(level);
+            const int ones = bins_.ones(magnitude);
+            ++counts.symbol[at.unary[l] * std::size_t{kSymbols} + static_cast<std::size_t>(ones)];
+            total_ += costs_(at.unary[l], at.sign[l], level);
+            if (level != 0) ++counts.sign[at.sign[l]][level < 0];
+            if (ones > bins_.flags()) suffix(counts, ones - bins_.flags() - 1, magnitude);
+        }
+    }
+
+    std::uint64_t bytes() const { return (total_ + (std::uint64_t{8} << kCostBits) - 1) >> (kCostBits + 3); }
+
+  private:
+    void suffix(BlockCounts& counts, int bucket, std::uint32_t magnitude) const {
+        const int bits = bins_.suffix_bits(bucket);
+        if (bits == 0) return;
+        const std::uint32_t rest = magnitude - bins_.base(bucket);
+        const std::uint32_t first = rest >> (bits - 1) & 1u;
+        ++counts.suffix[suffix_context(bucket, 0)][first];
+        if (bits > 1) ++counts.suffix[suffix_context(bucket, 1 + static_cast<int>(first))][rest >> (bits - 2) & 1u];
+    }
+
+    const Binarization& bins_;
+    const LevelCosts& costs_;
+    std::uint64_t total_ = 0;  // in 2^-16 bits
+};
+
 // `Source::choose(position, contexts of the weight..., costs)` gives the level of a weight. A source by rows chooses those
-// of a whole group at its beginning. See GivenLevels, Greedy and Trellis.
-template <class Source, class Coder>
+// of a whole group at its beginning. See GivenLevels, Greedy and Trellis. `Walk` takes the bins: BinWalk or CostWalk.
+template <class Source, class Walk>
 class LevelEncoder {
   public:
-    LevelEncoder(const SliceGeometry& geometry, const LevelCoding& coding, Source& source, Coder& coder)
+    // `walk(bins, costs)` makes the Walk.
+    template <class MakeWalk>
+    LevelEncoder(const SliceGeometry& geometry, const LevelCoding& coding, Source& source, const MakeWalk& walk)
         : geometry_(geometry), bins_(coding), costs_(bins_), source_(source), walk_(geometry, coding),
-          bin_walk_(coder, bins_) {}
+          bin_walk_(walk(bins_, costs_)) {}
 
     void run() { walk_.run(*this); }
     // The probabilities at the end.
     const Tables& tables() { return walk_.probabilities().tables(); }
+    const Walk& bin_walk() const { return bin_walk_; }
 
     void refreshed() {
-        if constexpr (Source::kNeedsCosts) costs_.refresh(walk_.probabilities().tables());
+        if constexpr (Source::kNeedsCosts || std::is_same_v<Walk, CostWalk>) costs_.refresh(walk_.probabilities().tables());
     }
 
     void begin_group(std::size_t group) {
@@ -51,7 +90,7 @@ class LevelEncoder {
     LevelCosts costs_;
     Source& source_;
     SliceWalk<LevelEncoder> walk_;
-    BinWalk<Coder> bin_walk_;
+    Walk bin_walk_;
 };
 
 // Levels that are known already.
@@ -67,18 +106,26 @@ struct GivenLevels {
 template <class Source>
 std::vector<std::uint8_t> encode_slice(const SliceGeometry& geometry, const LevelCoding& coding, Source& source) {
     RangeEncoder coder(geometry.used_lanes());
-    LevelEncoder<Source, RangeEncoder>(geometry, coding, source, coder).run();
+    LevelEncoder<Source, BinWalk<RangeEncoder>> encoder(geometry, coding, source, [&](const Binarization& bins, const LevelCosts&) {
+        return BinWalk<RangeEncoder>(coder, bins);
+    });
+    encoder.run();
     std::vector<std::uint8_t> out;
     coder.finish(out);
     return out;
 }
 
+template <class Source>
+using LevelMeter = LevelEncoder<Source, CostWalk>;
+
+inline constexpr auto kMakeCostWalk = [](const Binarization& bins, const LevelCosts& costs) { return CostWalk(bins, costs); };
+
 // Bytes that encode_slice would make, but for the ends of the lanes: about three bytes each.
 template <class Source>
 std::uint64_t measure_slice(const SliceGeometry& geometry, const LevelCoding& coding, Source& source) {
-    CostMeter meter;
-    LevelEncoder<Source, CostMeter>(geometry, coding, source, meter).run();
-    return meter.bytes() + 3 * static_cast<std::uint64_t>(geometry.used_lanes());
+    LevelMeter<Source> meter(geometry, coding, source, kMakeCostWalk);
+    meter.run();
+    return meter.bin_walk().bytes() + 3 * static_cast<std::uint64_t>(geometry.used_lanes());
 }
 
 }  // namespace cabacus

@@ -25,13 +25,10 @@ class RangeEncoder {
     bool code(int index, std::uint32_t probability, bool bin) {
         Lane& lane = lanes_[static_cast<std::size_t>(index)];
         const std::uint32_t bound = (lane.range >> kProbabilityBits) * probability;
-        if (bin) {
-            lane.range = bound;
-        } else {
-            lane.low += bound;
-            if (lane.low < bound) carry(lane);
-            lane.range -= bound;
-        }
+        const std::uint32_t raised = bin ? 0 : bound;  // without a branch: most bins are hard to foresee
+        lane.low += raised;
+        lane.range = bin ? bound : lane.range - bound;
+        if (lane.low < raised) carry(lane);
         if (lane.range < kLeastRange) {
             lane.words.push_back(static_cast<std::uint16_t>(lane.low >> 16));
             lane.low <<= 16;

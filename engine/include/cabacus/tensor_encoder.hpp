@@ -98,7 +98,7 @@ inline std::size_t choose_slice_rows(std::size_t weights, std::size_t row_width,
 // How many of the first weights stand for the tensor when parameters are chosen.
 inline std::size_t sample_size(std::size_t weights, std::size_t columns, Effort effort) {
     if (effort == Effort::max) return std::min(weights, std::size_t{1} << 20);
-    const std::size_t wanted = std::clamp(8 * kMaxLanes / 2 * columns, std::size_t{1} << 16, std::size_t{1} << 18);
+    const std::size_t wanted = std::clamp(kMaxLanes * columns, std::size_t{1} << 15, std::size_t{1} << 16);
     return std::min(weights, wanted);
 }
 

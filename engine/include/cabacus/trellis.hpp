@@ -34,6 +34,25 @@ struct HalvedLevels {
     }
 };
 
+// How a state is reached: by two edges, from a state by an even or an odd level.
+struct TrellisEdge {
+    std::uint8_t from;
+    std::uint8_t parity;
+};
+
+template <int states>
+constexpr std::array<std::array<TrellisEdge, 2>, states> trellis_edges() {
+    std::array<std::array<TrellisEdge, 2>, states> edges{};
+    std::array<std::size_t, states> filled{};
+    for (std::uint8_t state = 0; state < states; ++state) {
+        for (std::uint8_t parity = 0; parity < 2; ++parity) {
+            const std::size_t next = trellis_next(states, state, parity);
+            edges[next][filled[next]++] = {state, parity};
+        }
+    }
+    return edges;
+}
+
 template <class Real>
 class Trellis {
   public:
@@ -43,23 +62,24 @@ class Trellis {
     // `levels` and `multiples` receive the result, both for every weight of the slice.
     Trellis(const WeightSlice<Real>& slice, const LevelCoding& coding, const LevelCosts& first_costs, std::int32_t* levels,
             std::int32_t* multiples)
-        : slice_(slice), coding_(coding), first_costs_(first_costs), levels_(levels), multiples_(multiples) {
-        for (std::uint8_t state = 0; state < coding.trellis; ++state) {
-            for (std::int32_t parity = 0; parity < 2; ++parity) {
-                const std::uint8_t next = trellis_next(coding.trellis, state, parity);
-                into_[next][filled_[next]++] = {state, static_cast<std::uint8_t>(parity)};
-            }
-        }
-    }
+        : slice_(slice), coding_(coding), first_costs_(first_costs), levels_(levels), multiples_(multiples) {}
 
     template <class Walk>
     void begin_group(const SliceGeometry& geometry, std::size_t group, const Walk& walk, const LevelCosts& costs) {
-        const LevelCosts& rates = group == 0 ? first_costs_ : costs;
+        rates_ = group == 0 ? &first_costs_ : &costs;
+        for (std::size_t context = 0; context < kClasses; ++context) {
+            for (std::uint32_t level = 0; level < kNear; ++level) near_[context][level] = slow_rate(context, level);
+        }
         const int rows = geometry.group_rows(group);
         for (int lane = 0; lane < rows; ++lane) {
             const std::size_t row = group * static_cast<std::size_t>(geometry.lanes) + static_cast<std::size_t>(lane);
             const std::size_t begin = row * geometry.row_width;
-            solve(begin, std::min(geometry.row_width, geometry.weights - begin), walk.state(lane), walk.magnitudes(), rates);
+            const std::size_t width = std::min(geometry.row_width, geometry.weights - begin);
+            if (coding_.trellis == 4) {
+                solve<4>(begin, width, walk.state(lane), walk.magnitudes());
+            } else {
+                solve<8>(begin, width, walk.state(lane), walk.magnitudes());
+            }
         }
     }
 
@@ -68,73 +88,74 @@ class Trellis {
   private:
     static constexpr double kNever = std::numeric_limits<double>::infinity();
     static constexpr double kForbidden = 1e30;  // an error above the bound: worse than anything else, yet comparable
+    static constexpr std::uint32_t kNear = 16;  // levels whose rates are looked up
 
-    struct Step {  // how a state was reached
-        std::uint8_t from;
-        std::uint8_t parity;
-        bool zero;
-    };
-    struct Edge {
-        std::uint8_t from;
-        std::uint8_t parity;
-    };
-    // The levels at hand in one quantizer, by parity: the two nearest ones, and their costs.
+    // Prices of the best even and odd level in one quantizer: of the two nearest ones, or of zero for the even one.
     struct Choice {
-        std::array<std::uint32_t, 2> level;
         std::array<double, 2> price;
-        bool zero_is_best;  // zero is better than the even level
+        bool zero;  // zero is better than the even level nearby
+    };
+    // How each state was reached at a column: a bit a state, the second edge or the first; and Choice::zero by quantizer.
+    struct Step {
+        std::uint8_t second;
+        std::uint8_t zero;
     };
 
-    static std::uint32_t multiple(int quantizer, std::uint32_t level) { return 2 * level - (quantizer != 0 && level != 0); }
-
+    static std::uint32_t multiple(int quantizer, std::uint32_t level) {
+        return 2 * level - static_cast<std::uint32_t>(quantizer != 0 && level != 0);
+    }
     static std::uint32_t lower(int quantizer, double magnitude) {
         return static_cast<std::uint32_t>((magnitude + quantizer) / 2);
     }
 
-    Choice choice(int quantizer, double magnitude, double importance, std::size_t context, const LevelCosts& rates) const {
-        const auto price = [&](std::uint32_t level) {
-            const double error = magnitude - multiple(quantizer, level);
-            const bool forbidden = slice_.max_error != 0.0 && std::abs(error) * slice_.step > slice_.max_error;
-            const std::uint32_t bits = rates.magnitude(context, level) + (level != 0 ? 1u << kCostBits : 0u);
-            return importance * (error * error) + slice_.rate_weight * (static_cast<double>(bits) / (1 << kCostBits)) +
-                   (forbidden ? kForbidden : 0.0);
-        };
-        Choice made{};
+    // c R of a magnitude and its sign.
+    double slow_rate(std::size_t context, std::uint32_t level) const {
+        const std::uint32_t bits = rates_->magnitude(context, level) + (level != 0 ? 1u << kCostBits : 0u);
+        return slice_.rate_weight * (static_cast<double>(bits) / (1 << kCostBits));
+    }
+    double rate(std::size_t context, std::uint32_t level) const {
+        return level < kNear ? near_[context][level] : slow_rate(context, level);
+    }
+
+    double price(int quantizer, double magnitude, double importance, std::size_t context, std::uint32_t level) const {
+        const double error = magnitude - multiple(quantizer, level);
+        const bool forbidden = slice_.max_error != 0.0 && std::abs(error) * slice_.step > slice_.max_error;
+        return importance * (error * error) + rate(context, level) + (forbidden ? kForbidden : 0.0);
+    }
+
+    Choice choice(int quantizer, double magnitude, double importance, std::size_t context) const {
         const std::uint32_t below = lower(quantizer, magnitude);
-        for (const std::uint32_t level : {below, below + 1}) {
-            made.level[level & 1] = level;
-            made.price[level & 1] = price(level);
-        }
-        made.zero_is_best = false;
-        if (made.level[0] != 0) {
-            const double zero = price(0);
-            if (zero < made.price[0]) {
-                made.price[0] = zero;
-                made.zero_is_best = true;
-            }
-        }
+        const double one = price(quantizer, magnitude, importance, context, below);
+        const double other = price(quantizer, magnitude, importance, context, below + 1);
+        const bool odd = (below & 1u) != 0;
+        Choice made{{odd ? other : one, odd ? one : other}, false};
+        const double zero = price(quantizer, magnitude, importance, context, 0);
+        made.zero = zero < made.price[0];
+        made.price[0] = made.zero ? zero : made.price[0];
         return made;
     }
 
-    void solve(std::size_t begin, std::size_t width, std::uint8_t state, const Magnitudes& magnitudes, const LevelCosts& rates) {
+    template <int states>
+    void solve(std::size_t begin, std::size_t width, std::uint8_t state, const Magnitudes& magnitudes) {
         steps_.resize(width);
-        std::array<double, kMaxStates> costs;
+        std::array<double, states> costs;
         costs.fill(kNever);
         costs[state] = 0.0;
         std::int32_t running = magnitudes.slice();
         std::int32_t left = 0;
         for (std::size_t column = 0; column < width; ++column) {
             const double x = slice_.scaled(begin + column);
-            const double magnitude = std::abs(x);
             const auto context = static_cast<std::size_t>(2 * row_class(running, left, column, magnitudes));
             const double importance = slice_.importance(begin + column);
-            const std::array<Choice, 2> choices{choice(0, magnitude, importance, context, rates),
-                                                choice(1, magnitude, importance, context + 1, rates)};
-            costs = advance(costs, choices, steps_[column]);
+            const Choice even = choice(0, std::abs(x), importance, context);
+            const Choice odd = choice(1, std::abs(x), importance, context + 1);
+            steps_[column] = {advance<states>(costs, even, odd),
+                              static_cast<std::uint8_t>(static_cast<int>(even.zero) | static_cast<int>(odd.zero) << 1)};
             left = nearest(x / 2);
             running += ((capped(left) << kMagnitudeBits) - running) >> magnitudes.row_shift(column);
         }
-        trace(begin, width, costs);
+        const auto best = std::min_element(costs.begin(), costs.end()) - costs.begin();
+        trace<states>(begin, width, static_cast<std::size_t>(best));
     }
 
     int row_class(std::int32_t running, std::int32_t left, std::size_t column, const Magnitudes& magnitudes) const {
@@ -143,35 +164,42 @@ class Trellis {
         return magnitude_class(coding_, magnitudes.step_term(column) + row);
     }
 
-    std::array<double, kMaxStates> advance(const std::array<double, kMaxStates>& before, const std::array<Choice, 2>& choices,
-                                           std::array<Step, kMaxStates>& how) const {
-        std::array<double, kMaxStates> after;
-        after.fill(kNever);
-        for (std::size_t state = 0; state < coding_.trellis; ++state) {
-            for (const Edge edge : into_[state]) {
-                const Choice& made = choices[static_cast<std::size_t>(trellis_quantizer(coding_.trellis, edge.from))];
-                const double price = before[edge.from] + made.price[edge.parity];
-                if (price < after[state]) {
-                    after[state] = price;
-                    how[state] = {edge.from, edge.parity, edge.parity == 0 && made.zero_is_best};
-                }
+    template <int states>
+    static std::uint8_t advance(std::array<double, states>& costs, const Choice& even, const Choice& odd) {
+        constexpr auto edges = trellis_edges<states>();
+        std::array<double, states> next;
+        unsigned second = 0;
+#pragma GCC unroll 8
+        for (std::size_t state = 0; state < states; ++state) {
+            std::array<double, 2> paths;
+#pragma GCC unroll 2
+            for (std::size_t edge = 0; edge < 2; ++edge) {
+                const TrellisEdge from = edges[state][edge];
+                const Choice& made = trellis_quantizer(states, from.from) == 0 ? even : odd;
+                paths[edge] = costs[from.from] + made.price[from.parity];
             }
+            const bool better = paths[1] < paths[0];
+            next[state] = better ? paths[1] : paths[0];
+            second |= static_cast<unsigned>(better) << state;
         }
-        return after;
+        costs = next;
+        return static_cast<std::uint8_t>(second);
     }
 
-    void trace(std::size_t begin, std::size_t width, const std::array<double, kMaxStates>& costs) {
-        auto state = static_cast<std::size_t>(std::min_element(costs.begin(), costs.begin() + coding_.trellis) - costs.begin());
+    template <int states>
+    void trace(std::size_t begin, std::size_t width, std::size_t state) {
+        constexpr auto edges = trellis_edges<states>();
         for (std::size_t column = width; column-- > 0;) {
-            const Step step = steps_[column][state];
-            const int quantizer = trellis_quantizer(coding_.trellis, step.from);
+            const Step step = steps_[column];
+            const TrellisEdge edge = edges[state][step.second >> state & 1u];
+            const int quantizer = trellis_quantizer(states, edge.from);
             const double x = slice_.scaled(begin + column);
             const std::uint32_t below = lower(quantizer, std::abs(x));
-            const std::uint32_t level = step.zero ? 0 : below + ((below & 1) != step.parity);
-            const auto signed_level = static_cast<std::int32_t>(level);
-            levels_[begin + column] = x < 0 ? -signed_level : signed_level;
+            const bool zero = edge.parity == 0 && (step.zero >> quantizer & 1) != 0;
+            const auto level = static_cast<std::int32_t>(zero ? 0 : below + ((below & 1u) != edge.parity));
+            levels_[begin + column] = x < 0 ? -level : level;
             multiples_[begin + column] = trellis_multiple(quantizer, levels_[begin + column]);
-            state = step.from;
+            state = edge.from;
         }
     }
 
@@ -180,28 +208,27 @@ class Trellis {
     const LevelCosts& first_costs_;
     std::int32_t* levels_;
     std::int32_t* multiples_;
-    std::array<std::array<Edge, 2>, kMaxStates> into_{};
-    std::array<std::size_t, kMaxStates> filled_{};
-    std::vector<std::array<Step, kMaxStates>> steps_;
+    const LevelCosts* rates_ = nullptr;
+    std::array<std::array<double, kNear>, kClasses> near_{};
+    std::vector<Step> steps_;
 };
 
 // Rates to begin with, from the first weights of a slice: coded as a guess, then by the trellis itself.
 template <class Real>
 void train_trellis(const SliceGeometry& geometry, const LevelCoding& coding, const WeightSlice<Real>& slice, LevelCosts& costs) {
-    constexpr std::size_t kSample = std::size_t{1} << 16;
+    constexpr std::size_t kSample = std::size_t{1} << 15;
     SliceGeometry sample = geometry;
     const std::size_t group = geometry.row_width * static_cast<std::size_t>(geometry.lanes);
     sample.weights = std::min(geometry.weights, std::max<std::size_t>(1, kSample / group) * group);
-    CostMeter meter;
     HalvedLevels<Real> guess{slice};
-    LevelEncoder<HalvedLevels<Real>, CostMeter> guessed(sample, coding, guess, meter);
+    LevelMeter<HalvedLevels<Real>> guessed(sample, coding, guess, kMakeCostWalk);
     guessed.run();
     costs.refresh(guessed.tables());
     std::vector<std::int32_t> levels(sample.weights);
     std::vector<std::int32_t> multiples(sample.weights);
     for (int round = 0; round < 2; ++round) {
         Trellis<Real> trellis(slice, coding, costs, levels.data(), multiples.data());
-        LevelEncoder<Trellis<Real>, CostMeter> trained(sample, coding, trellis, meter);
+        LevelMeter<Trellis<Real>> trained(sample, coding, trellis, kMakeCostWalk);
         trained.run();
         costs.refresh(trained.tables());
     }
