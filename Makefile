@@ -9,7 +9,7 @@ export PATH := $(VENV)/bin:$(PATH)
 # Builds and tests use no other package than those of the environment, and no settings of the caller's service.
 unexport PYTHONPATH PYTHONHOME $(filter CABACUS_%,$(.VARIABLES))
 
-CPP := $(shell find engine/bindings engine/include tests/engine_cpp -name '*.[ch]pp' 2>/dev/null) \
+CPP := $(shell find engine/bindings engine/include tests/engine_cpp -name '*.[ch]pp' -o -name '*.inc') \
        engine/CMakeLists.txt tests/engine_cpp/CMakeLists.txt
 
 .DEFAULT_GOAL := help

@@ -22,14 +22,21 @@ struct SliceGeometry {
     }
     // Columns of the very last row.
     std::size_t last_width() const { return weights - (rows() - 1) * row_width; }
-    // Lanes that have a weight at a column of a group: all of the group's rows, but for a last row that is short.
-    int active(std::size_t group, std::size_t column) const {
-        const int count = group_rows(group);
-        return group + 1 == groups() && column >= last_width() ? count - 1 : count;
-    }
-    // Columns of a group: where its only row is short, that row's.
-    std::size_t columns(std::size_t group) const {
-        return group + 1 == groups() && group_rows(group) == 1 ? last_width() : row_width;
+
+    // A group of rows; its numbers take divisions to find, so find them once.
+    struct Group {
+        int rows;
+        std::size_t columns;     // where its only row is short, that row's
+        std::size_t short_from;  // the column from which its last row has no weight
+
+        // Lanes that have a weight at a column.
+        int active(std::size_t column) const { return rows - static_cast<int>(column >= short_from); }
+    };
+    Group group(std::size_t index) const {
+        const bool last = index + 1 == groups();
+        const int count = group_rows(index);
+        const std::size_t width = last ? last_width() : row_width;
+        return {count, count == 1 ? width : row_width, width};
     }
 };
 

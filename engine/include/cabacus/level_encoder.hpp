@@ -103,16 +103,15 @@ struct GivenLevels {
     std::int32_t choose(std::size_t position, std::size_t, std::size_t, const LevelCosts&) const { return levels[position]; }
 };
 
-template <class Source>
-std::vector<std::uint8_t> encode_slice(const SliceGeometry& geometry, const LevelCoding& coding, Source& source) {
+// The portable form of coding known levels, which every vector form matches bit for bit.
+inline void encode_portable(const SliceGeometry& geometry, const LevelCoding& coding, const std::int32_t* levels,
+                            std::vector<std::uint8_t>& out) {
     RangeEncoder coder(geometry.used_lanes());
-    LevelEncoder<Source, BinWalk<RangeEncoder>> encoder(geometry, coding, source, [&](const Binarization& bins, const LevelCosts&) {
-        return BinWalk<RangeEncoder>(coder, bins);
-    });
+    GivenLevels source{levels};
+    LevelEncoder<GivenLevels, BinWalk<RangeEncoder>> encoder(
+        geometry, coding, source, [&](const Binarization& bins, const LevelCosts&) { return BinWalk<RangeEncoder>(coder, bins); });
     encoder.run();
-    std::vector<std::uint8_t> out;
     coder.finish(out);
-    return out;
 }
 
 template <class Source>
@@ -120,7 +119,8 @@ using LevelMeter = LevelEncoder<Source, CostWalk>;
 
 inline constexpr auto kMakeCostWalk = [](const Binarization& bins, const LevelCosts& costs) { return CostWalk(bins, costs); };
 
-// Bytes that encode_slice would make, but for the ends of the lanes: about three bytes each.
+// Lets the source choose its levels. Gives the bytes that coding them takes, but for the ends of the lanes: about three
+// bytes each.
 template <class Source>
 std::uint64_t measure_slice(const SliceGeometry& geometry, const LevelCoding& coding, Source& source) {
     LevelMeter<Source> meter(geometry, coding, source, kMakeCostWalk);

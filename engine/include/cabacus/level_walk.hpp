@@ -158,14 +158,13 @@ class SliceWalk {
             magnitudes_.begin_group(group);
             left_.fill(0);
             step.begin_group(group);
-            const std::size_t columns = geometry_.columns(group);
-            for (std::size_t column = 0; column < columns; ++column) one_step(step, group, column);
+            const SliceGeometry::Group shape = geometry_.group(group);
+            for (std::size_t column = 0; column < shape.columns; ++column) one_step(step, group, column, shape.active(column));
         }
     }
 
   private:
-    void one_step(Step& step, std::size_t group, std::size_t column) {
-        const int active = geometry_.active(group, column);
+    void one_step(Step& step, std::size_t group, std::size_t column, int active) {
         contexts(column, active);
         step.step(group, column, active, contexts_, levels_.data());
         learn(column, active);

@@ -32,19 +32,6 @@ struct WeightSlice {
 
 inline std::int32_t nearest(double x) { return static_cast<std::int32_t>(std::nearbyint(x)); }
 
-template <class Real>
-struct Rounded {
-    static constexpr bool kNeedsCosts = false;
-    static constexpr bool kByRows = false;
-
-    const WeightSlice<Real>& slice;
-    std::int32_t* levels;
-
-    std::int32_t choose(std::size_t position, std::size_t, std::size_t, const LevelCosts&) const {
-        return levels[position] = nearest(slice.scaled(position));
-    }
-};
-
 // Eq. 1 over candidates: the nearest level, its neighbour towards zero, and zero; or every level up to `all`.
 template <class Real>
 struct Greedy {

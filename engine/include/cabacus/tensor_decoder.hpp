@@ -5,7 +5,7 @@
 #include "cabacus/checksum.hpp"
 #include "cabacus/error.hpp"
 #include "cabacus/geometry.hpp"
-#include "cabacus/lanes/dispatch.hpp"
+#include "cabacus/lanes/decode.hpp"
 #include "cabacus/level_coding.hpp"
 #include "cabacus/parallel.hpp"
 

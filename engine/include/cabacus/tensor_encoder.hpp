@@ -3,6 +3,7 @@
 
 #include "cabacus/bytes.hpp"
 #include "cabacus/checksum.hpp"
+#include "cabacus/lanes/encode.hpp"
 #include "cabacus/level_encoder.hpp"
 #include "cabacus/level_search.hpp"
 #include "cabacus/parallel.hpp"
@@ -115,15 +116,25 @@ inline void close_slice(std::vector<std::uint8_t>& bytes) {
     for (int shift = 0; shift < 32; shift += 8) bytes.push_back(static_cast<std::uint8_t>(checksum >> shift));
 }
 
-template <class Source>
-void code_slice(const SliceGeometry& geometry, const LevelCoding& coding, Source& source, bool payload, SliceResult& out) {
+// Codes known levels, or tells what that takes.
+inline void code_slice(const SliceGeometry& geometry, const LevelCoding& coding, const std::int32_t* levels, bool payload,
+                       SliceResult& out) {
     if (payload) {
-        out.bytes = encode_slice(geometry, coding, source);
+        out.bytes = encode_slice(geometry, coding, levels);
         close_slice(out.bytes);
         out.size = out.bytes.size();
     } else {
+        GivenLevels source{levels};
         out.size = measure_slice(geometry, coding, source) + 4;
     }
+}
+
+// Lets the source choose `levels`; then as above.
+template <class Source>
+void choose_and_code(const SliceGeometry& geometry, const LevelCoding& coding, Source& source, const std::int32_t* levels,
+                     bool payload, SliceResult& out) {
+    out.size = measure_slice(geometry, coding, source) + 4;
+    if (payload) code_slice(geometry, coding, levels, payload, out);
 }
 
 // Runs `slice(first position, geometry, result)` over the slices and puts the results together.
@@ -180,8 +191,7 @@ inline EncodedTensor encode_levels(const std::int32_t* levels, std::size_t weigh
     return detail::encode_slices(
         weights, std::move(tensor), options.threads,
         [&](std::size_t begin, const SliceGeometry& geometry, detail::SliceResult& result) {
-            GivenLevels source{levels + begin};
-            detail::code_slice(geometry, coding, source, options.payload, result);
+            detail::code_slice(geometry, coding, levels + begin, options.payload, result);
             result.histogram.add(levels + begin, geometry.weights);
         });
 }
@@ -208,14 +218,14 @@ void quantize_slice(const SliceGeometry& geometry, const LevelCoding& coding, co
         train_trellis(geometry, coding, slice, first);
         std::vector<std::int32_t> multiples(geometry.weights);
         Trellis<Real> source(slice, coding, first, levels.data(), multiples.data());
-        code_slice(geometry, coding, source, payload, result);
+        choose_and_code(geometry, coding, source, levels.data(), payload, result);
         levels.swap(multiples);
     } else if (how.quantizer == Quantizer::round) {
-        Rounded<Real> source{slice, levels.data()};
-        code_slice(geometry, coding, source, payload, result);
+        for (std::size_t i = 0; i < geometry.weights; ++i) levels[i] = nearest(slice.scaled(i));
+        code_slice(geometry, coding, levels.data(), payload, result);
     } else {
         Greedy<Real> source{slice, levels.data(), how.all_candidates ? largest : 0};
-        code_slice(geometry, coding, source, payload, result);
+        choose_and_code(geometry, coding, source, levels.data(), payload, result);
     }
     measure_errors(slice, levels.data(), geometry.weights, result);
     result.histogram.add(levels.data(), geometry.weights);

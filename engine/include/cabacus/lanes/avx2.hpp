@@ -1,4 +1,4 @@
-// The lane decoder on AVX2: eight lanes a vector.
+// The lane coder on AVX2: eight lanes a vector.
 #pragma once
 
 #include "cabacus/lanes/target.hpp"
@@ -30,13 +30,24 @@ struct WordOrder {
 };
 inline constexpr WordOrder kWordOrder;
 
+// The lanes of a mask, in order.
+struct LaneOrder {
+    std::array<std::array<std::uint8_t, 8>, 256> lane{};
+
+    constexpr LaneOrder() {
+        for (std::size_t mask = 0; mask < 256; ++mask) {
+            std::size_t next = 0;
+            for (std::uint8_t bit = 0; bit < 8; ++bit) {
+                if ((mask >> bit & 1) != 0) lane[mask][next++] = bit;
+            }
+        }
+    }
+};
+inline constexpr LaneOrder kLaneOrder;
+
 }  // namespace cabacus::avx2
 
-#if defined(__clang__)
-CABACUS_BEGIN_TARGET("avx2,popcnt,lzcnt,bmi,bmi2")
-#else
-CABACUS_BEGIN_TARGET(("avx2,popcnt,lzcnt,bmi,bmi2"))
-#endif
+CABACUS_BEGIN_AVX2
 
 namespace cabacus::avx2 {
 
@@ -57,6 +68,7 @@ struct Vector {
     template <int n> static Value left(Value a) { return _mm256_slli_epi32(a, n); }
     template <int n> static Value right(Value a) { return _mm256_srli_epi32(a, n); }
     template <int n> static Value arithmetic_right(Value a) { return _mm256_srai_epi32(a, n); }
+    static Value right(Value a, Value n) { return _mm256_srlv_epi32(a, n); }
     static Value arithmetic_right(Value a, int n) { return _mm256_sra_epi32(a, _mm_cvtsi32_si128(n)); }
     static Value float_bits(Value a) { return _mm256_castps_si256(_mm256_cvtepi32_ps(a)); }
     static Value lookup(const std::uint32_t* table, Value index) {
@@ -119,9 +131,36 @@ struct Vector {
         words += 2 * __builtin_popcount(lanes);
         return _mm256_andnot_si256(zero, active);
     }
+
+    // Narrows the intervals of `active` lanes to that of their bin. Returns the lanes whose low end ran over, as bits.
+    CABACUS_INLINE static std::uint64_t encode(Value& range, Value& low, Value probability, Mask active, Mask one) {
+        const __m256i bound = _mm256_mullo_epi32(_mm256_srli_epi32(range, 12), probability);
+        const __m256i raised = _mm256_and_si256(bound, _mm256_andnot_si256(one, active));
+        low = _mm256_add_epi32(low, raised);
+        range = blend(range, blend(_mm256_sub_epi32(range, bound), bound, one), active);
+        const __m256i at_most = _mm256_cmpeq_epi32(_mm256_min_epu32(low, raised), low);
+        return bits(_mm256_andnot_si256(_mm256_cmpeq_epi32(low, raised), at_most));
+    }
+
+    // Writes the upper words of lanes whose range has become short, and those lanes. Returns how many.
+    CABACUS_INLINE static int take_words(Value& range, Value& low, std::uint16_t* words, std::uint8_t* lanes, int first_lane) {
+        const __m256i need = _mm256_cmpeq_epi32(_mm256_srli_epi32(range, 16), _mm256_setzero_si256());
+        const auto mask = static_cast<std::uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(need)));
+        std::uint64_t order;
+        __builtin_memcpy(&order, kLaneOrder.lane[mask].data(), sizeof order);
+        const __m256i index = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<long long>(order)));
+        const __m256i upper = _mm256_permutevar8x32_epi32(_mm256_srli_epi32(low, 16), index);
+        const __m128i packed = _mm_packus_epi32(_mm256_castsi256_si128(upper), _mm256_extracti128_si256(upper, 1));
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(words), packed);
+        order += static_cast<std::uint64_t>(first_lane) * 0x0101010101010101u;
+        __builtin_memcpy(lanes, &order, sizeof order);
+        low = blend(low, _mm256_slli_epi32(low, 16), need);
+        range = blend(range, _mm256_slli_epi32(range, 16), need);
+        return __builtin_popcount(mask);
+    }
 };
 
-#include "cabacus/lanes/vector_decoder.inc"
+#include "cabacus/lanes/vector_steps.inc"
 
 }  // namespace cabacus::avx2
 

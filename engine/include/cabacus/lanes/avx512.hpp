@@ -1,4 +1,4 @@
-// The lane decoder on AVX-512 (F, BW, DQ, VL): sixteen lanes a vector.
+// The lane coder on AVX-512 (F, BW, DQ, VL): sixteen lanes a vector.
 #pragma once
 
 #include "cabacus/lanes/target.hpp"
@@ -13,11 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#if defined(__clang__)
-CABACUS_BEGIN_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx2,popcnt,lzcnt,bmi,bmi2")
-#else
-CABACUS_BEGIN_TARGET(("avx512f,avx512bw,avx512dq,avx512vl,avx2,popcnt,lzcnt,bmi,bmi2"))
-#endif
+CABACUS_BEGIN_AVX512
 
 namespace cabacus::avx512 {
 
@@ -38,6 +34,7 @@ struct Vector {
     template <int n> static Value left(Value a) { return _mm512_slli_epi32(a, n); }
     template <int n> static Value right(Value a) { return _mm512_srli_epi32(a, n); }
     template <int n> static Value arithmetic_right(Value a) { return _mm512_srai_epi32(a, n); }
+    static Value right(Value a, Value n) { return _mm512_srlv_epi32(a, n); }
     static Value arithmetic_right(Value a, int n) { return _mm512_sra_epi32(a, _mm_cvtsi32_si128(n)); }
     static Value float_bits(Value a) { return _mm512_castps_si512(_mm512_cvtepi32_ps(a)); }
     static Value lookup(const std::uint32_t* table, Value index) { return _mm512_permutexvar_epi32(index, load(table)); }
@@ -74,9 +71,31 @@ struct Vector {
         words += 2 * __builtin_popcount(need);
         return one;
     }
+
+    // Narrows the intervals of `active` lanes to that of their bin. Returns the lanes whose low end ran over, as bits.
+    CABACUS_INLINE static std::uint64_t encode(Value& range, Value& low, Value probability, Mask active, Mask one) {
+        const __m512i bound = _mm512_mullo_epi32(_mm512_srli_epi32(range, 12), probability);
+        const auto zero = static_cast<Mask>(active & ~one);
+        low = _mm512_mask_add_epi32(low, zero, low, bound);
+        range = _mm512_mask_sub_epi32(_mm512_mask_mov_epi32(range, one, bound), zero, range, bound);
+        return _mm512_mask_cmplt_epu32_mask(zero, low, bound);
+    }
+
+    // Writes the upper words of lanes whose range has become short, and those lanes. Returns how many.
+    CABACUS_INLINE static int take_words(Value& range, Value& low, std::uint16_t* words, std::uint8_t* lanes, int first_lane) {
+        const Mask need = _mm512_cmplt_epu32_mask(range, _mm512_set1_epi32(1 << 16));
+        const __m512i upper = _mm512_maskz_compress_epi32(need, _mm512_srli_epi32(low, 16));
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(words), _mm512_cvtepi32_epi16(upper));
+        const __m512i all = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+        const __m512i index = _mm512_maskz_compress_epi32(need, _mm512_add_epi32(all, _mm512_set1_epi32(first_lane)));
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(lanes), _mm512_cvtepi32_epi8(index));
+        low = _mm512_mask_slli_epi32(low, need, low, 16);
+        range = _mm512_mask_slli_epi32(range, need, range, 16);
+        return __builtin_popcount(need);
+    }
 };
 
-#include "cabacus/lanes/vector_decoder.inc"
+#include "cabacus/lanes/vector_steps.inc"
 
 }  // namespace cabacus::avx512
 

@@ -21,6 +21,13 @@
 
 #if CABACUS_X86_LANES
 #define CABACUS_INLINE [[gnu::always_inline]]
+#if defined(__clang__)
+#define CABACUS_BEGIN_AVX2 CABACUS_BEGIN_TARGET("avx2,popcnt,lzcnt,bmi,bmi2")
+#define CABACUS_BEGIN_AVX512 CABACUS_BEGIN_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx2,popcnt,lzcnt,bmi,bmi2")
+#else
+#define CABACUS_BEGIN_AVX2 CABACUS_BEGIN_TARGET(("avx2,popcnt,lzcnt,bmi,bmi2"))
+#define CABACUS_BEGIN_AVX512 CABACUS_BEGIN_TARGET(("avx512f,avx512bw,avx512dq,avx512vl,avx2,popcnt,lzcnt,bmi,bmi2"))
+#endif
 #endif
 
 namespace cabacus {

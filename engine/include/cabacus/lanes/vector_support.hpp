@@ -111,8 +111,80 @@ class StepBuffer {
         }
     }
 
+    // Reads what `flush` would write.
+    void fill(std::size_t steps, int lanes, const std::int32_t* from, std::size_t row_width) {
+        for (int lane = 0; lane < lanes; ++lane, from += row_width) {
+            std::int32_t* to = levels_.data() + lane;
+            for (std::size_t step = 0; step < steps; ++step) to[step * kMaxLanes] = from[step];
+        }
+    }
+
   private:
-    alignas(64) std::array<std::int32_t, kLastBlock * kMaxLanes> levels_;
+    alignas(64) std::array<std::int32_t, kLastBlock * kMaxLanes> levels_{};
+};
+
+// The words that lanes give off, in the order of the bins that made them, each with its lane.
+class WordLog {
+  public:
+    explicit WordLog(std::size_t weights) : words_(weights / 4 + kRoom), lanes_(weights / 4 + kRoom) {}
+
+    // Makes room for the words of a step.
+    void reserve_step() {
+        if (words_.size() - size_ >= kRoom) return;
+        words_.resize(2 * words_.size());
+        lanes_.resize(words_.size());
+    }
+    std::uint16_t* words() { return words_.data() + size_; }
+    std::uint8_t* lanes() { return lanes_.data() + size_; }
+    void advance(int count) { size_ += static_cast<std::size_t>(count); }
+
+    // Adds one to the last word of every lane in the mask, and to those before where it runs over.
+    void carry(std::uint64_t mask, int first_lane) {
+        for (; mask != 0; mask &= mask - 1) carry(static_cast<std::uint8_t>(first_lane + std::countr_zero(mask)));
+    }
+
+    // Ends the lanes and appends the words in the order in which the decoder takes them: the first word of a lane is always
+    // zero and left out, the second is taken at the start, and each further one two words of its lane later than its own.
+    void finish(const std::uint32_t* lows, int used, std::vector<std::uint8_t>& out) {
+        for (int lane = 0; lane < used; ++lane) {
+            if (lows[lane] + 0xFFFFu < lows[lane]) carry(static_cast<std::uint8_t>(lane));
+        }
+        std::vector<std::uint16_t> merged(size_ + static_cast<std::size_t>(used));
+        std::array<Places, kMaxLanes> places;
+        for (std::size_t lane = 0; lane < kMaxLanes; ++lane) places[lane] = {kNowhere, lane};
+        for (std::size_t i = 0; i < size_; ++i) {
+            Places& lane = places[lanes_[i]];
+            if (lane.next != kNowhere) merged[lane.next] = words_[i];
+            lane.next = lane.after;
+            lane.after = static_cast<std::size_t>(used) + i;
+        }
+        for (int lane = 0; lane < used; ++lane) {
+            merged[places[static_cast<std::size_t>(lane)].next] = static_cast<std::uint16_t>((lows[lane] + 0xFFFFu) >> 16);
+        }
+        while (!merged.empty() && merged.back() == 0) merged.pop_back();
+        out.reserve(out.size() + 2 * merged.size() + 4);
+        for (const std::uint16_t word : merged) {
+            out.push_back(static_cast<std::uint8_t>(word & 0xFF));
+            out.push_back(static_cast<std::uint8_t>(word >> 8));
+        }
+    }
+
+  private:
+    static constexpr std::size_t kNowhere = ~std::size_t{0};
+    struct Places {  // where the next word of a lane goes, and the one after it
+        std::size_t next;
+        std::size_t after;
+    };
+
+    void carry(std::uint8_t lane) {
+        for (std::size_t at = size_; at-- > 0;) {
+            if (lanes_[at] == lane && ++words_[at] != 0) return;
+        }
+    }
+
+    std::vector<std::uint16_t> words_;
+    std::vector<std::uint8_t> lanes_;
+    std::size_t size_ = 0;
 };
 
 }  // namespace cabacus::lanes

@@ -6,8 +6,26 @@
 #include "cabacus/lanes/target.hpp"
 #include "cabacus/level_decoder.hpp"
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
+
+#if CABACUS_X86_LANES
+
+CABACUS_BEGIN_AVX2
+namespace cabacus::avx2 {
+#include "cabacus/lanes/vector_decoder.inc"
+}  // namespace cabacus::avx2
+CABACUS_END_TARGET
+
+CABACUS_BEGIN_AVX512
+namespace cabacus::avx512 {
+#include "cabacus/lanes/vector_decoder.inc"
+}  // namespace cabacus::avx512
+CABACUS_END_TARGET
+
+#endif  // CABACUS_X86_LANES
 
 namespace cabacus {
 
