@@ -238,7 +238,6 @@ def code_step(coder: BinCoder, model: Model, coding: Coding, classes: list[int],
             suffix[lane] = suffix[lane] << 1 | bin
 
     magnitudes = [base(coding, bucket[lane]) + suffix[lane] if bucket[lane] >= 0 else ones[lane] for lane in lanes]
-    require(all(magnitude <= GREATEST for magnitude in magnitudes), "a level is beyond 2^31 - 1")
     return [-magnitude if minus else magnitude for magnitude, minus in zip(magnitudes, negative, strict=True)]
 
 
@@ -303,4 +302,5 @@ def decode_slice(data: bytes, coding: Coding, count: int, row_width: int) -> lis
     coder = LaneDecoder(data, min(-(-count // row_width), coding.lanes))
     coded = walk(coder, coding, count, row_width)
     coder.finish()
+    require(all(abs(level) <= GREATEST for level in coded), "a level is beyond 2^31 - 1")
     return multiples(coding, coded, row_width)

@@ -6,6 +6,7 @@
 #include "cabacus/dependent_states.hpp"
 #include "cabacus/error.hpp"
 #include "cabacus/geometry.hpp"
+#include "cabacus/lanes/target.hpp"
 #include "cabacus/level_coding.hpp"
 #include "cabacus/magnitudes.hpp"
 
@@ -17,6 +18,10 @@
 #include <cstring>
 #include <span>
 #include <vector>
+
+#if CABACUS_X86_LANES
+#include <emmintrin.h>
+#endif
 
 namespace cabacus::lanes {
 
@@ -105,21 +110,63 @@ class StepBuffer {
 
     // Writes the first `steps` of them to the rows of `lanes` lanes, `row_width` apart, beginning at `to`.
     void flush(std::size_t steps, int lanes, std::int32_t* to, std::size_t row_width) const {
-        for (int lane = 0; lane < lanes; ++lane, to += row_width) {
-            const std::int32_t* from = levels_.data() + lane;
-            for (std::size_t step = 0; step < steps; ++step) to[step] = from[step * kMaxLanes];
+        const auto rows = static_cast<std::size_t>(lanes);
+        for (std::size_t lane = 0; lane < rows; lane += kTile) {
+            for (std::size_t step = 0; step < steps; step += kTile) {
+                const std::int32_t* from = levels_.data() + step * kMaxLanes + lane;
+                std::int32_t* tile = to + lane * row_width + step;
+                if (lane + kTile <= rows && step + kTile <= steps) {
+                    transpose(from, kMaxLanes, tile, row_width);
+                    continue;
+                }
+                for (std::size_t l = 0; l < std::min(kTile, rows - lane); ++l) {
+                    for (std::size_t s = 0; s < std::min(kTile, steps - step); ++s) tile[l * row_width + s] = from[s * kMaxLanes + l];
+                }
+            }
         }
     }
 
     // Reads what `flush` would write.
     void fill(std::size_t steps, int lanes, const std::int32_t* from, std::size_t row_width) {
-        for (int lane = 0; lane < lanes; ++lane, from += row_width) {
-            std::int32_t* to = levels_.data() + lane;
-            for (std::size_t step = 0; step < steps; ++step) to[step * kMaxLanes] = from[step];
+        const auto rows = static_cast<std::size_t>(lanes);
+        for (std::size_t lane = 0; lane < rows; lane += kTile) {
+            for (std::size_t step = 0; step < steps; step += kTile) {
+                const std::int32_t* tile = from + lane * row_width + step;
+                std::int32_t* to = levels_.data() + step * kMaxLanes + lane;
+                if (lane + kTile <= rows && step + kTile <= steps) {
+                    transpose(tile, row_width, to, kMaxLanes);
+                    continue;
+                }
+                for (std::size_t l = 0; l < std::min(kTile, rows - lane); ++l) {
+                    for (std::size_t s = 0; s < std::min(kTile, steps - step); ++s) to[s * kMaxLanes + l] = tile[l * row_width + s];
+                }
+            }
         }
     }
 
   private:
+    static constexpr std::size_t kTile = 4;
+
+    // Turns four rows of four into columns: reading rows of the buffer one number at a time takes longer than decoding them.
+    static void transpose(const std::int32_t* from, std::size_t from_width, std::int32_t* to, std::size_t to_width) {
+#if CABACUS_X86_LANES
+        const auto row = [&](std::size_t i) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i * from_width)); };
+        const __m128i low01 = _mm_unpacklo_epi32(row(0), row(1));
+        const __m128i low23 = _mm_unpacklo_epi32(row(2), row(3));
+        const __m128i high01 = _mm_unpackhi_epi32(row(0), row(1));
+        const __m128i high23 = _mm_unpackhi_epi32(row(2), row(3));
+        const auto put = [&](std::size_t i, __m128i value) { _mm_storeu_si128(reinterpret_cast<__m128i*>(to + i * to_width), value); };
+        put(0, _mm_unpacklo_epi64(low01, low23));
+        put(1, _mm_unpackhi_epi64(low01, low23));
+        put(2, _mm_unpacklo_epi64(high01, high23));
+        put(3, _mm_unpackhi_epi64(high01, high23));
+#else
+        for (std::size_t i = 0; i < kTile; ++i) {
+            for (std::size_t j = 0; j < kTile; ++j) to[j * to_width + i] = from[i * from_width + j];
+        }
+#endif
+    }
+
     alignas(64) std::array<std::int32_t, kLastBlock * kMaxLanes> levels_{};
 };
 
