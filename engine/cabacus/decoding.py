@@ -154,6 +154,8 @@ def _codebook(extent: Extent) -> Tensor:
     record, dtype = extent.record, extent.dtype
     begin, size = record.start, record.slice_bytes[0]
     book = _slice(extent.data, begin, size, record.name)
+    if len(book) != record.entries * dtype.itemsize:
+        raise CorruptError(f"tensor {record.name!r} has a codebook of another size", tensor=record.name)
     values = from_bytes(book, dtype.name, (record.entries,), tensor=record.name)
     indices = decode_levels(extent)
     if int(indices.min()) < 0 or int(indices.max()) >= record.entries:
