@@ -13,7 +13,7 @@ CPP := $(shell find engine/bindings engine/include tests/engine_cpp -name '*.[ch
        engine/CMakeLists.txt tests/engine_cpp/CMakeLists.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format cpp-test py-test test-packaging test-shared test-browser storm fuzz-api bench bench-service openapi dist clean
+.PHONY: help run test lint format cpp-test py-test test-packaging test-shared test-browser storm fuzz-api bench bench-service openapi vectors dist clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -68,6 +68,9 @@ bench-service: $(VENV)/.ready ## Measure what the service costs beyond the engin
 openapi: $(VENV)/.ready ## Write openapi/openapi.json anew
 	python -m cabacus.service.api.openapi >build/openapi.json
 	mv build/openapi.json openapi/openapi.json
+
+vectors: $(VENV)/.tools ## Write the files of tests/vectors anew
+	cd tests && python -m vectors.make
 
 dist: $(VENV)/.tools ## Build the wheel and the source distribution into dist/
 	pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .

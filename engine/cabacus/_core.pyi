@@ -59,7 +59,7 @@ class Record:
     levels: LevelCoding
     step: float
     offset: int
-    """What is added to every level of an integer tensor."""
+    """What is added to every level: of an integer tensor (coding 1), or for the index of its entry (coding 3)."""
     entries: int
     """Codebook entries (coding 3); mantissa bits kept (coding 2)."""
     row_width: int

@@ -157,10 +157,10 @@ def _codebook(extent: Extent) -> Tensor:
     if len(book) != record.entries * dtype.itemsize:
         raise CorruptError(f"tensor {record.name!r} has a codebook of another size", tensor=record.name)
     values = from_bytes(book, dtype.name, (record.entries,), tensor=record.name)
-    indices = decode_levels(extent)
-    if int(indices.min()) < 0 or int(indices.max()) >= record.entries:
+    levels, center = decode_levels(extent), record.offset
+    if int(levels.min()) + center < 0 or int(levels.max()) + center >= record.entries:
         raise CorruptError(f"tensor {record.name!r} has an index beyond its codebook", tensor=record.name)
-    bits: Array = as_bytes(values).view(dtype.stored)[indices]
+    bits: Array = as_bytes(values).view(dtype.stored)[levels + np.int32(center)]
     return from_bits(bits.astype(dtype.storage, copy=False), dtype.name)
 
 

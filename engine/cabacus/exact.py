@@ -12,7 +12,7 @@ import numpy.typing as npt
 from cabacus import _core, scan
 from cabacus.container import CODEBOOK, LEVELS, RAW, ZERO, bytes_alone
 from cabacus.decoding import RAW_SLICE_BYTES
-from cabacus.dtypes import BY_NAME, Array, RawTensor, Tensor, as_bytes, dtype_name
+from cabacus.dtypes import BY_NAME, Array, DType, RawTensor, Tensor, as_bytes, dtype_name
 from cabacus.measures import CHUNK, chunks
 from cabacus.options import Effort
 
@@ -126,7 +126,6 @@ def _record(
     *,
     encoded: _core.Encoded | None = None,
     book: int = 0,
-    entries: int = 0,
     axes: tuple[int, ...] = (),
     offset: int = 0,
     delta: bool = False,
@@ -138,7 +137,6 @@ def _record(
         coding=coding,
         axes=axes,
         offset=offset,
-        entries=entries,
         delta=delta,
     )
     if encoded is not None:
@@ -192,19 +190,34 @@ def _codebook(name: str, tensor: Tensor, manner: Manner) -> Coded | None:
     if found is None or _ideal_bytes(*found, dtype.itemsize) > bits.nbytes:
         return None
     values, counts = found
-    # The most frequent first: small indices are short, and the coder learns their sizes by row and column.
-    order = np.lexsort((values, -counts))
+    # Neighbours in value are neighbours in index, and the most frequent is level 0: levels have signs and magnitudes.
+    order = np.argsort(_sortable(values, dtype))
+    center = int(np.argmax(counts[order]))
     rank = np.empty(order.size, np.int32)
-    rank[order] = np.arange(order.size, dtype=np.int32)
+    rank[order] = np.arange(order.size, dtype=np.int32) - center
     flat = scan.to_scan(bits.reshape(tensor.shape), manner.axes)
-    indices = np.empty(flat.size, np.int32)
+    levels = np.empty(flat.size, np.int32)
     for part in chunks(flat.size):
-        indices[part] = rank[np.searchsorted(values, flat[part])]
-    encoded = manner.encode(indices, scan.columns(tensor.shape, manner.axes))
+        levels[part] = rank[np.searchsorted(values, flat[part])]
+    encoded = manner.encode(levels, scan.columns(tensor.shape, manner.axes))
     book = values[order].view(np.uint8).data
     pieces = (book, _core.checksum(book).to_bytes(4, "little"), encoded.payload)
-    record = _record(name, tensor, CODEBOOK, encoded=encoded, book=len(book) + 4, entries=order.size, axes=manner.axes)
+    record = _record(name, tensor, CODEBOOK, encoded=encoded, book=len(book) + 4, axes=manner.axes, offset=center)
+    record.entries = order.size
     return Coded(record, pieces, nonzero(tensor), encoded.entropy_bits)
+
+
+def _sortable(bits: Array, dtype: DType) -> Array:
+    """Unsigned integers in the order of the values that these bits are: -0.0 is below 0.0, NaNs are at both ends.
+
+    >>> _sortable(np.array([1.0, -2.0, 0.0, -0.0]).view(np.uint64), BY_NAME["float64"]).argsort().tolist()
+    [1, 3, 2, 0]
+    """
+    if dtype.kind not in ("int", "float") or dtype.name == "float8_e8m0fnu":
+        return bits  # there is no sign
+    sign = bits.dtype.type(1 << (8 * bits.dtype.itemsize - 1))
+    below = bits ^ sign if dtype.kind == "int" else ~bits
+    return np.where(bits & sign, below, bits ^ sign)
 
 
 def _distinct(bits: Array) -> tuple[Array, npt.NDArray[np.int64]] | None:
