@@ -30,7 +30,12 @@ struct WeightSlice {
     }
 };
 
-inline std::int32_t nearest(double x) { return static_cast<std::int32_t>(std::nearbyint(x)); }
+// Ties to even, |x| <= kMaxLevel. Beyond 2^52 a float64 has no fraction: adding and taking away 3 x 2^51 rounds, without the
+// call that std::nearbyint is on processors of the oldest kind.
+inline std::int32_t nearest(double x) {
+    constexpr double kNoFraction = 6755399441055744.0;
+    return static_cast<std::int32_t>((x + kNoFraction) - kNoFraction);
+}
 
 // Eq. 1 over candidates: the nearest level, its neighbour towards zero, and zero; or every level up to `all`.
 template <class Real>

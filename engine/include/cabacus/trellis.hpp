@@ -7,6 +7,7 @@
 #include "cabacus/bin_cost.hpp"
 #include "cabacus/dependent_states.hpp"
 #include "cabacus/geometry.hpp"
+#include "cabacus/lanes/target.hpp"
 #include "cabacus/level_encoder.hpp"
 #include "cabacus/magnitudes.hpp"
 #include "cabacus/quantizer.hpp"
@@ -18,6 +19,10 @@
 #include <cstdint>
 #include <limits>
 #include <vector>
+
+#if CABACUS_X86_LANES
+#include <emmintrin.h>
+#endif
 
 namespace cabacus {
 
@@ -127,11 +132,12 @@ class Trellis {
         const std::uint32_t below = lower(quantizer, magnitude);
         const double one = price(quantizer, magnitude, importance, context, below);
         const double other = price(quantizer, magnitude, importance, context, below + 1);
-        const bool odd = (below & 1u) != 0;
-        Choice made{{odd ? other : one, odd ? one : other}, false};
+        Choice made{};
+        made.price[below & 1u] = one;  // by index: parities are not to be foreseen
+        made.price[~below & 1u] = other;
         const double zero = price(quantizer, magnitude, importance, context, 0);
         made.zero = zero < made.price[0];
-        made.price[0] = made.zero ? zero : made.price[0];
+        made.price[0] = std::min(zero, made.price[0]);
         return made;
     }
 
@@ -167,22 +173,41 @@ class Trellis {
     template <int states>
     static std::uint8_t advance(std::array<double, states>& costs, const Choice& even, const Choice& odd) {
         constexpr auto edges = trellis_edges<states>();
-        std::array<double, states> next;
-        unsigned second = 0;
+        // By state: the price of its first edge and of its second.
+        alignas(16) std::array<double, states> first;
+        alignas(16) std::array<double, states> other;
 #pragma GCC unroll 8
         for (std::size_t state = 0; state < states; ++state) {
-            std::array<double, 2> paths;
-#pragma GCC unroll 2
-            for (std::size_t edge = 0; edge < 2; ++edge) {
-                const TrellisEdge from = edges[state][edge];
-                const Choice& made = trellis_quantizer(states, from.from) == 0 ? even : odd;
-                paths[edge] = costs[from.from] + made.price[from.parity];
-            }
-            const bool better = paths[1] < paths[0];
-            next[state] = better ? paths[1] : paths[0];
-            second |= static_cast<unsigned>(better) << state;
+            first[state] = costs[edges[state][0].from] + price_of<states>(edges[state][0], even, odd);
+            other[state] = costs[edges[state][1].from] + price_of<states>(edges[state][1], even, odd);
         }
-        costs = next;
+        return keep_best(costs, first, other);
+    }
+
+    template <int states>
+    static double price_of(TrellisEdge edge, const Choice& even, const Choice& odd) {
+        return (trellis_quantizer(states, edge.from) == 0 ? even : odd).price[edge.parity];
+    }
+
+    // The lesser of two prices for each state, without a branch. Returns a bit for each state whose second one it is.
+    template <std::size_t states>
+    static std::uint8_t keep_best(std::array<double, states>& costs, const std::array<double, states>& first,
+                                  const std::array<double, states>& other) {
+        unsigned second = 0;
+#if CABACUS_X86_LANES
+#pragma GCC unroll 4
+        for (std::size_t state = 0; state < states; state += 2) {
+            const __m128d a = _mm_load_pd(&first[state]);
+            const __m128d b = _mm_load_pd(&other[state]);
+            second |= static_cast<unsigned>(_mm_movemask_pd(_mm_cmplt_pd(b, a))) << state;
+            _mm_storeu_pd(&costs[state], _mm_min_pd(b, a));
+        }
+#else
+        for (std::size_t state = 0; state < states; ++state) {
+            second |= static_cast<unsigned>(other[state] < first[state]) << state;
+            costs[state] = std::min(other[state], first[state]);
+        }
+#endif
         return static_cast<std::uint8_t>(second);
     }
 
