@@ -42,9 +42,10 @@ inline std::span<const std::uint8_t> checked_slice(std::span<const std::uint8_t>
     return body;
 }
 
-// Calls `sink(position, levels, count)` for the levels of every slice of the run; positions count from the run's start.
-template <class Sink>
-void decode_slices(const SliceRun& run, int threads, const std::string& tensor, const Sink& sink) {
+// For every slice of the run: `place(position, count)` says where its levels go, `done(position, levels, count)` is told
+// that they are there. Positions count from the run's start.
+template <class Place, class Done>
+void decode_slices(const SliceRun& run, int threads, const std::string& tensor, const Place& place, const Done& done) {
     std::vector<std::size_t> offsets(run.bytes.size() + 1, 0);
     for (std::size_t i = 0; i < run.bytes.size(); ++i) {
         offsets[i + 1] = offsets[i] + run.bytes[i];
@@ -53,28 +54,32 @@ void decode_slices(const SliceRun& run, int threads, const std::string& tensor, 
     for_each_piece(run.bytes.size(), threads, [&](std::size_t piece) {
         const auto words = checked_slice(run.data.subspan(offsets[piece], run.bytes[piece]), tensor);
         const SliceGeometry geometry{run.size(piece), run.row_width, run.coding.lanes()};
-        std::vector<std::int32_t> levels(geometry.weights);
+        const std::size_t position = run.begin(piece) - run.begin(0);
+        auto&& levels = place(position, geometry.weights);
         try {
             decode_slice(geometry, run.coding, words, levels.data());
         } catch (const FormatError& error) {
             throw FormatError(error.kind, error.what(), tensor, error.limit);
         }
-        sink(run.begin(piece) - run.begin(0), levels.data(), levels.size());
+        done(position, levels.data(), geometry.weights);
     });
 }
 
 inline void decode_levels(const SliceRun& run, int threads, const std::string& tensor, std::int32_t* out) {
-    decode_slices(run, threads, tensor, [out](std::size_t position, const std::int32_t* levels, std::size_t count) {
-        std::copy(levels, levels + count, out + position);
-    });
+    decode_slices(
+        run, threads, tensor,
+        [out](std::size_t position, std::size_t count) { return std::span<std::int32_t>(out + position, count); },
+        [](std::size_t, const std::int32_t*, std::size_t) {});
 }
 
 // Weights: the step times the level in float64, rounded once.
 template <class Real>
 void decode_weights(const SliceRun& run, double step, int threads, const std::string& tensor, Real* out) {
-    decode_slices(run, threads, tensor, [out, step](std::size_t position, const std::int32_t* levels, std::size_t count) {
-        for (std::size_t i = 0; i < count; ++i) out[position + i] = static_cast<Real>(step * levels[i]);
-    });
+    decode_slices(
+        run, threads, tensor, [](std::size_t, std::size_t count) { return std::vector<std::int32_t>(count); },
+        [out, step](std::size_t position, const std::int32_t* levels, std::size_t count) {
+            for (std::size_t i = 0; i < count; ++i) out[position + i] = static_cast<Real>(step * levels[i]);
+        });
 }
 
 }  // namespace cabacus
