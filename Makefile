@@ -59,8 +59,11 @@ fuzz-api: $(VENV)/.ready ## Send the API made-up requests for a minute, and 10,0
 	FUZZ_SECONDS=60 pytest tests/fuzz/test_api.py -k schemathesis
 	python tests/fuzz/mutate.py --count 10000 $(ARGS)
 
-bench: $(VENV)/.ready ## Measure sizes and speeds
-	python tests/bench/bench.py $(ARGS)
+bench: $(VENV)/.ready ## Measure sizes and speeds on the tensors of ../shared/bench
+	python ../shared/bench/make_tensors.py --out build/bench
+	cd tests/bench && for codec in lossless_int:integers lossy_rd:trellis many_tensors:integers; do \
+	    python ../../../shared/bench/$${codec%:*}.py --tensors ../../build/bench --name cabacus --codec bench_codecs:$${codec#*:}; \
+	done
 
 bench-service: $(VENV)/.ready ## Measure what the service costs beyond the engine: about a minute
 	python tests/bench/throughput.py $(ARGS)
