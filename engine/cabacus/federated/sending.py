@@ -162,8 +162,9 @@ class UpdateEncoder:
         pooled = _rms(sparse.values()) if self.scale == "model" else None
         factor = (0.5 if self.sparsify == "top_k" else 3.0) if self.step is None else self.step
         levels = self._quantized(model, sparse, pooled, factor, merged)
-        records, pieces = [], []
-        decoded, rest = Tensors(metadata=model.metadata), {}
+        records: list[_core.Record] = []
+        pieces: list[_core.Buffer] = []
+        decoded, rest = Tensors(metadata=model.metadata), dict[str, Array]()
         error = energy = 0.0
         for name, tensor in model.items():
             if name not in updates:
