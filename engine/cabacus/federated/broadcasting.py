@@ -23,7 +23,8 @@ class Broadcaster:
     """The server's side: `published` is the model as the clients have it, to which they train and send differences.
 
     What a broadcast leaves out stays in the difference between the server's model and `published`, which is what the
-    next one codes: that is the server's residual, and needs no second account. Without error feedback in `encoder`.
+    next one codes: that is the server's residual, and needs no second account. `encoder` goes without error
+    feedback; the default has a step of 1, as what is lost on the way down is lost for all clients.
 
     >>> server = Broadcaster({"w": np.zeros((20, 30), np.float32)})
     >>> client = Follower()
@@ -35,7 +36,7 @@ class Broadcaster:
     """
 
     def __init__(self, model: Mapping[str, Any], encoder: UpdateEncoder | None = None) -> None:
-        self._encoder = UpdateEncoder(error_feedback=False) if encoder is None else encoder
+        self._encoder = UpdateEncoder(step=1.0, error_feedback=False) if encoder is None else encoder
         self.published: Tensors = Tensors.of(model)
         self._digest = digest(self.published)
         self._before: bytes | None = None
