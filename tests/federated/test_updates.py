@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -283,3 +284,16 @@ def test_the_servers_residual_is_sent_in_the_end() -> None:
         gaps.append(float(np.square(server.residual(local)["fc.weight"]).sum()))
     assert gaps[-1] < gaps[0] / 2
     assert gaps[-1] == min(gaps)
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "float8_e4m3fn"])
+def test_small_floats_and_odd_layouts(kind: str) -> None:
+    chance = np.random.default_rng(1)
+    base = {"s": chance.normal(0, 1, (30, 20)).astype(getattr(ml_dtypes, kind)), "w": np.zeros((30, 20), ">f4")}
+    local = {"s": (base["s"].astype(np.float32) * 1.5).astype(base["s"].dtype), "w": chance.normal(0, 1, (20, 30)).T}
+    local["w"] = local["w"].astype(">f4")
+    update = UpdateEncoder(rules=["w:axes=1,0"]).encode(local, base)
+    received = DECODER.decode(update.data, base)
+    assert same(update.decoded, received)
+    assert np.asarray(received["s"]).dtype == base["s"].dtype
+    assert 0 < update.distortion < 1
