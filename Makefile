@@ -13,7 +13,7 @@ CPP := $(shell find engine/bindings engine/include tests/engine_cpp -name '*.[ch
        engine/CMakeLists.txt tests/engine_cpp/CMakeLists.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format cpp-test py-test test-packaging test-shared test-browser storm fuzz-api bench bench-service openapi vectors dist clean
+.PHONY: help run test lint format cpp-test py-test test-packaging test-shared test-browser test-flower storm fuzz-api bench bench-service openapi vectors dist clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -21,7 +21,7 @@ help: ## Say what there is
 run: $(VENV)/.ready ## Start the service, send it a trained network, bring it back, and serve on: PORT=8000
 	@exec python engine/examples/first_light.py --port $(PORT) --state .run
 
-test: lint cpp-test py-test ## Check everything: lint, types, C++ tests, Python tests
+test: lint cpp-test py-test test-flower ## Check everything: lint, types, C++ tests, Python tests
 
 lint: $(VENV)/.ready ## Check style and types
 	ruff check .
@@ -48,6 +48,16 @@ test-packaging: $(VENV)/.ready ## Build the distributions, install them into a f
 test-browser: $(VENV)/.ready ## Test the page in headless Chromium: needs one on PATH
 	pip install --quiet 'playwright>=1.45,<2'
 	pytest -m browser $(ARGS)
+
+test-flower: build/flower/.ready ## Test the Flower adapter, in an environment of its own: flwr pins an old fastapi
+	FLWR_TELEMETRY_ENABLED=0 HOME=$(CURDIR)/build/flower build/flower/bin/python -m pytest tests/federated/test_flower.py $(ARGS)
+
+build/flower/.ready: $(VENV)/.ready $(wildcard engine/cabacus/*.py engine/cabacus/federated/*.py)
+	$(PYTHON) -m venv build/flower
+	pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/flower .
+	build/flower/bin/pip install --quiet --force-reinstall --no-deps build/flower/cabacus-*.whl
+	build/flower/bin/pip install --quiet "$$(ls build/flower/cabacus-*.whl)[flower]" 'pytest>=8.4,<10'
+	@touch $@
 
 test-shared: $(VENV)/.ready ## Run the tests that need the networks and data sets of ../shared
 	pytest -m shared $(ARGS)

@@ -136,6 +136,8 @@ def test_the_engine_works_without_ml_dtypes() -> None:
 def test_every_public_name_exists_once_and_is_documented() -> None:
     names = [module.name for module in pkgutil.walk_packages(cabacus.__path__, "cabacus.")]
     for name in ["cabacus", *(name for name in names if not name.startswith(("cabacus.service", "cabacus._core")))]:
+        if name == "cabacus.federated.flower":  # needs flwr, which has an environment of its own
+            continue
         module = importlib.import_module(name)
         public = module.__all__
         assert len(set(public)) == len(public)

@@ -1,0 +1,15 @@
+"""Federated learning: coded updates, up from clients and down from the server. NumPy and the engine only.
+
+>>> base = {"w": np.zeros((40, 50), np.float32)}
+>>> local = {"w": np.random.default_rng(1).laplace(0, 0.01, (40, 50)).astype(np.float32)}
+>>> update = UpdateEncoder().encode(local, base)
+>>> received = UpdateDecoder().decode(update.data, base)
+>>> np.array_equal(received["w"], update.decoded["w"])  # the sender knows what the receiver has, bit for bit
+True
+"""
+
+from cabacus.federated.broadcasting import Broadcaster, Follower
+from cabacus.federated.receiving import UpdateDecoder
+from cabacus.federated.sending import EncodedUpdate, UpdateEncoder
+
+__all__ = ["Broadcaster", "EncodedUpdate", "Follower", "UpdateDecoder", "UpdateEncoder"]

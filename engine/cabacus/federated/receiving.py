@@ -1,0 +1,91 @@
+"""The receiver of updates: a stranger's bytes, bounded by the base before anything is allocated."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cabacus import _core, scan
+from cabacus.bases import check_base
+from cabacus.container import ALIAS, parse
+from cabacus.decoding import Extent, decode, shaped
+from cabacus.dtypes import BY_ID, BY_NAME, Tensor, dtype_name, to_float
+from cabacus.errors import BaseMismatchError, CorruptError
+from cabacus.files import Tensors
+from cabacus.limits import DEFAULT_LIMITS, Limits
+
+__all__ = ["UpdateDecoder"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateDecoder:
+    """Decodes the messages of an `UpdateEncoder`. It has no state: one serves all senders.
+
+    >>> UpdateDecoder().decode(b"CABACUS", {"w": np.zeros(2)})
+    Traceback (most recent call last):
+    cabacus.errors.UnsupportedError: this is no compressed file of cabacus
+    """
+
+    threads: int = 1
+
+    def decode(self, data: bytes | bytearray | memoryview, base: Mapping[str, Any]) -> Tensors:
+        """Return the tensors of the sender: the base with the update, in the base's order, shapes and types.
+
+        The base is not changed. The result has the metadata of the message. Raises BaseMismatchError where the message
+        is a difference to another base or to none, CorruptError where names, shapes or types are not those of the base
+        or a value is NaN or infinite, and every other FormatError for damage.
+        """
+        origin = Tensors.of(base)
+        view = memoryview(data).cast("B")
+        header = parse(view, bounds(origin))
+        if header.base is None:
+            raise BaseMismatchError("the message is no update: it names no base")
+        check_base(header.base, origin)
+        records = {record.name: record for record in header.records}
+        if records.keys() != origin.keys():
+            raise CorruptError("the update has other tensors than its base")
+        for record in header.records:
+            tensor = origin[record.name]
+            if tuple(record.shape) != tuple(tensor.shape) or BY_ID[record.dtype].name != dtype_name(tensor):
+                raise CorruptError(f"tensor {record.name!r} is not like that of the base", tensor=record.name)
+        holders = [header.records[one.alias] if one.coding == ALIAS else one for one in header.records]
+        places = {record.name: place for place, record in enumerate(header.records)}
+        found = {name: self._tensor(view, holders[places[name]], origin) for name in origin}
+        return Tensors(found, dict(header.metadata))
+
+    def _tensor(self, data: memoryview, record: _core.Record, origin: Tensors) -> Tensor:
+        extent = Extent(data, record, 0, math.prod(record.shape), self.threads)
+        part = scan.to_scan(to_float(origin[record.name]), record.axes) if record.delta else None
+        with np.errstate(all="ignore"):
+            tensor = shaped(decode(extent, part), tuple(record.shape), tuple(record.axes))
+        kind = BY_ID[record.dtype].kind
+        if kind == "float" and not np.isfinite(to_float(tensor)).all():
+            raise CorruptError(f"tensor {record.name!r} of the update has NaN or infinities", tensor=record.name)
+        if kind == "complex" and not np.isfinite(np.asarray(tensor)).all():
+            raise CorruptError(f"tensor {record.name!r} of the update has NaN or infinities", tensor=record.name)
+        return tensor
+
+
+def bounds(base: Mapping[str, Tensor]) -> Limits:
+    """Return the limits that an update to this base keeps.
+
+    >>> bounds({"w": np.zeros((3, 4), np.float32)}).output_bytes
+    48
+    """
+    extents = [math.prod(max(size, 1) for size in tensor.shape) for tensor in base.values()]
+    sizes = [tensor.size * BY_NAME[dtype_name(tensor)].itemsize for tensor in base.values()]
+    names = [len(name.encode()) for name in base]
+    header = (1 << 16) + sum(names) + sum(256 + size // 16 for size in sizes)
+    return Limits(
+        tensors=len(base),
+        rank=max((len(tensor.shape) for tensor in base.values()), default=0),
+        name_bytes=max(names, default=0),
+        elements=max(extents, default=0),
+        total_elements=sum(extents),
+        header_bytes=min(header, DEFAULT_LIMITS.header_bytes),
+        output_bytes=sum(sizes),
+    )

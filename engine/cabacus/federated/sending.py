@@ -1,0 +1,339 @@
+"""The sender of updates: the difference to a base, with what was left unsaid before, coded in one file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+
+import numpy as np
+
+from cabacus import _core, checks, scan
+from cabacus.bases import digest
+from cabacus.container import LEVELS
+from cabacus.decoding import Extent, decode, shaped
+from cabacus.dtypes import BY_NAME, Array, Tensor, cast_from_float, dtype_name, to_float
+from cabacus.errors import InputError
+from cabacus.exact import Coded, Manner, code_exactly, least_bytes, zero
+from cabacus.federated.sparsifying import METHODS, Sparsify, largest, magnitude
+from cabacus.files import Tensors
+from cabacus.options import Effort
+from cabacus.rules import Rule, merge_rules, parse_rules
+
+__all__ = ["EncodedUpdate", "UpdateEncoder"]
+
+Quantizer = Literal["round", "greedy", "trellis"]
+
+_RULES = {"keep", "code", "step", "rate_weight", "quantizer", "axes", "context"}
+_LARGEST_LEVEL = 1 << 30
+"""Levels are 32-bit integers; half of that leaves room for the quantizer's choices."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedUpdate:
+    """A coded update: the message, and what the sender keeps.
+
+    data: the message, a `.cabac` file of differences to the base, whose digest it names.
+    decoded: the tensors as the receiver will have them, bit for bit.
+    residual: what is still unsaid, by name: float32 (float64 of float64 tensors) arrays of the tensors' shapes. Store
+        it, and give it to the next `encode`. Empty without error feedback.
+    parameters, raw_bytes: elements of all tensors, and their bytes uncoded.
+    squared_error, squared_update: sums of squares over the floating tensors, of the residual and of the update.
+    """
+
+    data: bytes
+    decoded: Tensors
+    residual: dict[str, Array]
+    parameters: int
+    raw_bytes: int
+    squared_error: float
+    squared_update: float
+
+    @property
+    def bits_per_parameter(self) -> float:
+        """8 x bytes of the message / elements; 0 for nothing."""
+        return 8 * len(self.data) / max(self.parameters, 1)
+
+    @property
+    def ratio(self) -> float:
+        """Bytes uncoded / bytes of the message."""
+        return self.raw_bytes / len(self.data)
+
+    @property
+    def distortion(self) -> float:
+        """Share of the update's energy that the message leaves out: 0 is exact."""
+        return self.squared_error / self.squared_update if self.squared_update else 0.0
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The figures to log: bytes, raw_bytes, bits_per_parameter, distortion."""
+        return {
+            "bytes": float(len(self.data)),
+            "raw_bytes": float(self.raw_bytes),
+            "bits_per_parameter": self.bits_per_parameter,
+            "distortion": self.distortion,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateEncoder:
+    """Codes what training has changed. It has no state of its own: one encoder serves many clients.
+
+    step: quantization step in units of the root mean square of the update's elements (of those that are not zero,
+        after sparsifying), pooled over the model or of each tensor, as `scale` says. Default 3, after "top_k" 0.5.
+        Where nothing at all would be sent, the step is halved until something is.
+    rate_weight: c of e^2 + c step^2 R, R in bits: more leaves out more. There are cliffs above 0.1: watch the
+        `distortion`.
+    sparsify: None; "top_k": only the `density` x n largest elements are coded; "ternary" (STC) and "binary" (SBC):
+        these, and all of a tensor with the same magnitude.
+    error_feedback: whether what a message leaves out is returned, to go into the next one.
+    rules: (glob, {option: value}) pairs as in `cabacus.compress`: `keep` sends a tensor exactly, `step` is absolute,
+        then `rate_weight`, `quantizer`, `axes`, `context`.
+
+    Floating tensors are coded, those of one dimension too; integers and bools are exact. A tensor that coding would not
+    make smaller is sent exactly. Raises InputError for other options.
+
+    >>> encoder = UpdateEncoder(step=2.0, rate_weight=0.1)
+    >>> base = {"w": np.zeros((30, 40), np.float32), "n": np.array(3)}
+    >>> local = {"w": np.random.default_rng(1).normal(0, 1, (30, 40)).astype(np.float32), "n": np.array(4)}
+    >>> first = encoder.encode(local, base)
+    >>> first.decoded["n"], first.ratio > 20
+    (array(4), True)
+    >>> second = encoder.encode(local, base, first.residual)
+    """
+
+    step: float | None = None
+    rate_weight: float = 0.05
+    sparsify: Sparsify | None = None
+    density: float = 0.01
+    scale: Literal["model", "tensor"] = "model"
+    error_feedback: bool = True
+    rules: Iterable[object] = ()
+    quantizer: Quantizer = "greedy"
+    effort: Effort = "default"
+    threads: int = 1
+    _parsed: tuple[tuple[str, Rule], ...] = field(init=False, repr=False, default=())
+
+    def __post_init__(self) -> None:
+        if self.step is not None:
+            checks.number(self.step, "step", above=True, high=1e9)
+        checks.number(self.rate_weight, "rate_weight")
+        checks.number(self.density, "density", above=True, high=1)
+        checks.integer(self.threads, "threads", low=1, high=4096)
+        checks.choice(self.scale, "scale", ("model", "tensor"))
+        checks.choice(self.quantizer, "quantizer", ("round", "greedy", "trellis"))
+        checks.choice(self.effort, "effort", ("fast", "default", "max"))
+        if self.sparsify is not None:
+            checks.choice(self.sparsify, "sparsify", METHODS)
+        parsed = parse_rules(self.rules)
+        for glob, options in parsed:
+            for key in options:
+                if key not in _RULES:
+                    raise InputError(f"rule for {glob!r}: updates have no option {key!r}", field="rules")
+        object.__setattr__(self, "_parsed", parsed)
+
+    def encode(
+        self,
+        tensors: Mapping[str, Any],
+        base: Mapping[str, Any],
+        residual: Mapping[str, Array] | None = None,
+        *,
+        metadata: Mapping[str, str] | None = None,
+    ) -> EncodedUpdate:
+        """Return the update from `base` to `tensors`, coded. Nothing of the input is changed.
+
+        tensors, base: the same names, shapes and element types, any of `cabacus.dtypes`. residual: of the last
+        `EncodedUpdate` of this sender; names that it lacks count as zero. metadata: pairs of strings for the message.
+
+        Raises InputError, naming the tensor, where names, shapes or types differ, or a value is NaN or infinite; the
+        residual is then still good.
+        """
+        model, origin = Tensors.of(tensors, metadata), Tensors.of(base)
+        check_alike(model, origin)
+        updates: dict[str, Array] = {}
+        merged = {name: merge_rules(self._parsed, name) for name in model}
+        for name, tensor in model.items():
+            if BY_NAME[dtype_name(tensor)].kind == "float":
+                change = _change(name, tensor, origin[name], (residual or {}).get(name))
+                if not merged[name].get("keep"):
+                    updates[name] = change
+        sparse = updates if self.sparsify is None else largest(updates, self.density)
+        pooled = _rms(sparse.values()) if self.scale == "model" else None
+        factor = (0.5 if self.sparsify == "top_k" else 3.0) if self.step is None else self.step
+        levels = self._quantized(model, sparse, pooled, factor, merged)
+        records: list[_core.Record] = []
+        pieces: list[_core.Buffer] = []
+        decoded, rest = Tensors(metadata=model.metadata), dict[str, Array]()
+        error = energy = 0.0
+        for name, tensor in model.items():
+            if name not in updates:
+                coded, found = code_exactly(name, tensor, Manner(effort=self.effort)), tensor
+            else:
+                coded, found, left = self._settled(
+                    levels[name], tensor, origin[name], updates[name], name in (residual or {})
+                )
+                error += float(np.square(left, dtype=np.float64).sum())
+                energy += float(np.square(updates[name], dtype=np.float64).sum())
+                if self.error_feedback:
+                    rest[name] = left
+            records.append(coded.record)
+            pieces.extend(coded.pieces)
+            decoded[name] = found
+        header = _core.pack(records, list(model.metadata.items()), digest(origin))
+        return EncodedUpdate(
+            data=b"".join([header, *pieces]),
+            decoded=decoded,
+            residual=rest,
+            parameters=sum(tensor.size for tensor in model.values()),
+            raw_bytes=sum(tensor.size * BY_NAME[dtype_name(tensor)].itemsize for tensor in model.values()),
+            squared_error=error,
+            squared_update=energy,
+        )
+
+    def _quantized(
+        self,
+        model: Tensors,
+        sparse: Mapping[str, Array],
+        pooled: float | None,
+        factor: float,
+        merged: Mapping[str, Rule],
+    ) -> dict[str, Coded]:
+        """Each tensor's levels. Updates of one magnitude would be zeros below any step of 2 rms, for all rounds."""
+        while True:
+            coded = {
+                name: self._levels(
+                    name, model[name], update, factor * (_rms([update]) if pooled is None else pooled), merged[name]
+                )
+                for name, update in sparse.items()
+            }
+            if factor < 1e-3 or any(one.nonzero for one in coded.values()):
+                return coded
+            if not any(update.any() for update in sparse.values()):
+                return coded
+            factor /= 2
+
+    def _settled(
+        self, coded: Coded, tensor: Tensor, base: Tensor, update: Array, owed: bool
+    ) -> tuple[Coded, Tensor, Array]:
+        """A tensor's slices, what the receiver makes of them, and what is left of the update."""
+        name = coded.record.name
+        found = _received(coded, base)
+        size = coded.bytes
+        raw = tensor.size * BY_NAME[dtype_name(tensor)].itemsize
+        # Tensors that are exactly smaller than a quarter of their bytes are no trained weights: not looked for.
+        larger = size * 4 > raw and size >= least_bytes(tensor)
+        if larger or not np.isfinite(to_float(found)).all():
+            whole = np.add(to_float(base), update, dtype=np.float64)
+            target = cast_from_float(whole, dtype_name(tensor)) if owed else tensor
+            exact = code_exactly(name, target, Manner(effort=self.effort))
+            if exact.bytes <= size or not np.isfinite(to_float(found)).all():
+                coded, found = exact, target
+        left = np.add(to_float(base), update, dtype=np.float64)
+        left -= to_float(found)
+        if not np.isfinite(left).all():
+            raise InputError(f"tensor {name!r} with its residual exceeds its type; drop the residual", tensor=name)
+        return coded, found, left.astype(update.dtype)
+
+    def _levels(self, name: str, tensor: Tensor, sparse: Array, step: float, rule: Rule) -> Coded:
+        axes = rule.get("axes", ())
+        if axes and len(axes) != sparse.ndim:
+            raise InputError(
+                f"tensor {name!r} has {sparse.ndim} axes, the rule {len(axes)}", tensor=name, field="rules"
+            )
+        if not sparse.any():
+            return zero(name, tensor, delta=True)
+        columns = scan.columns(sparse.shape, axes)
+        fixed = {"context": rule["context"]} if "context" in rule else {}
+        if self.sparsify in ("ternary", "binary"):
+            levels, step = magnitude(sparse, cast(Sparsify, self.sparsify))
+            step = _usable(step, sparse)
+            encoded = _core.encode_levels(
+                scan.to_scan(levels, axes), columns=columns, fixed=fixed, effort=self.effort, threads=self.threads
+            )
+        else:
+            step = _usable(rule.get("step", step), sparse)
+            encoded = _core.encode_weights(
+                scan.to_scan(sparse, axes),
+                columns=columns,
+                step=step,
+                rate_weight=0.0 if self.quantizer == "round" else rule.get("rate_weight", self.rate_weight),
+                quantizer=self._tool(rule),
+                fixed=fixed,
+                effort=self.effort,
+                threads=self.threads,
+            )
+        if not encoded.nonzero:
+            return zero(name, tensor, delta=True)
+        record = _core.Record(
+            name=name,
+            dtype=BY_NAME[dtype_name(tensor)].id,
+            shape=tuple(tensor.shape),
+            coding=LEVELS,
+            delta=True,
+            axes=tuple(axes),
+            levels=encoded.levels,
+            step=step,
+            row_width=encoded.row_width,
+            slice_rows=encoded.slice_rows,
+            slice_bytes=encoded.slice_bytes,
+        )
+        return Coded(record, (encoded.payload,), encoded.nonzero, encoded.entropy_bits)
+
+    def _tool(self, rule: Rule) -> Quantizer:
+        asked = rule.get("quantizer", "auto")
+        return self.quantizer if asked == "auto" else cast(Quantizer, asked)
+
+
+def check_alike(tensors: Mapping[str, Tensor], base: Mapping[str, Tensor]) -> None:
+    """Raise InputError unless both have the same names, shapes and element types.
+
+    >>> check_alike({"w": np.zeros(2)}, {"w": np.zeros(3)})
+    Traceback (most recent call last):
+    cabacus.errors.InputError: tensor 'w' is float64 (2,), in the base float64 (3,)
+    """
+    for name in tensors.keys() ^ base.keys():
+        where = "the base" if name in tensors else "the tensors"
+        raise InputError(f"{where} lack {name!r}; an update has the names of its base", tensor=name)
+    for name, tensor in tensors.items():
+        mine, theirs = (f"{dtype_name(one)} {tuple(one.shape)}" for one in (tensor, base[name]))
+        if mine != theirs:
+            raise InputError(f"tensor {name!r} is {mine}, in the base {theirs}", tensor=name)
+
+
+def _change(name: str, tensor: Tensor, base: Tensor, residual: Array | None) -> Array:
+    """What there is to say: the difference to the base, and what was left unsaid before."""
+    kind = np.float64 if dtype_name(tensor) == "float64" else np.float32
+    with np.errstate(over="ignore", invalid="ignore"):
+        change = np.subtract(to_float(tensor), to_float(base), dtype=np.float64)
+        if residual is not None:
+            if np.shape(residual) != tuple(tensor.shape):
+                raise InputError(f"the residual of {name!r} has the shape {np.shape(residual)}", tensor=name)
+            change += residual
+        result = change.astype(kind)
+    if not np.isfinite(result).all():
+        raise InputError(f"tensor {name!r}, its base or its residual has NaN or infinities", tensor=name)
+    return result
+
+
+def _received(coded: Coded, base: Tensor) -> Tensor:
+    record = coded.record
+    extent = Extent(memoryview(b"".join(coded.pieces)), record, 0, math.prod(record.shape), 1)
+    flat = decode(extent, scan.to_scan(to_float(base), record.axes))
+    return shaped(flat, tuple(record.shape), tuple(record.axes))
+
+
+def _rms(updates: Iterable[Array]) -> float:
+    """Of the elements that are not zero."""
+    energy, count = 0.0, 0
+    for update in updates:
+        energy += float(np.square(update, dtype=np.float64).sum())
+        count += int(np.count_nonzero(update))
+    return math.sqrt(energy / count) if count else 0.0
+
+
+def _usable(step: float, update: Array) -> float:
+    """The step as the format stores it, large enough for levels of 32 bits."""
+    kind = update.dtype.type
+    top = float(np.abs(update).max(initial=0.0)) / _LARGEST_LEVEL
+    return float(kind(min(max(step, top, float(np.finfo(kind).smallest_normal)), float(np.finfo(kind).max))))
