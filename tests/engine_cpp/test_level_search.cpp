@@ -27,8 +27,8 @@ LevelStatistics seen_in(const Levels& levels) {
 
 std::uint64_t bytes_of(const Levels& levels, std::size_t columns, const LevelCoding& coding) {
     cabacus::GivenLevels source{levels.data()};
-    return cabacus::measure_slice({levels.size(), cabacus::choose_row_width(levels.size(), columns, coding.lanes()), coding.lanes()},
-                                  coding, source);
+    const std::size_t width = cabacus::choose_row_width(levels.size(), columns, coding.lanes());
+    return cabacus::measure_slice({levels.size(), width, coding.lanes()}, coding, source);
 }
 
 }  // namespace

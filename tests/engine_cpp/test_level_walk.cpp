@@ -5,8 +5,9 @@
 #include "cabacus/contexts.hpp"
 #include "check.hpp"
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
-#include <ostream>
 #include <string>
 #include <vector>
 
@@ -72,7 +73,7 @@ TEST(level_walk_bins_interleave_over_the_lanes) {
     };
     CHECK(coder.bins == expected);
     CHECK(!walk.overflowed());
-    for (int lane = 0; lane < 4; ++lane) CHECK_EQUAL(levels[lane], (std::vector<std::int32_t>{0, -3, 15, 1}[static_cast<std::size_t>(lane)]));
+    CHECK(std::equal(levels, levels + 4, std::vector<std::int32_t>{0, -3, 15, 1}.begin()));
     CHECK_EQUAL(counts.symbol[7 * cabacus::kSymbols + 0], 1U);
     CHECK_EQUAL(counts.symbol[1 * cabacus::kSymbols + 2], 1U);
     CHECK_EQUAL(counts.symbol[0 * cabacus::kSymbols + 3], 1U);
