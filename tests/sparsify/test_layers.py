@@ -27,8 +27,7 @@ def layer_and_input(request: pytest.FixtureRequest) -> tuple[Any, Any]:
 
 
 def noisy(layer: Any, log_variance: float = -3.0) -> Noisy:
-    weight = layer.weight.detach()
-    return Noisy(layer, torch.full_like(weight, log_variance), torch.ones_like(weight))
+    return Noisy(layer, torch.full_like(layer.weight.detach(), log_variance))
 
 
 def test_outputs_vary_as_with_noisy_weights(layer_and_input: tuple[Any, Any]) -> None:
@@ -78,7 +77,7 @@ def test_divergence_falls_with_alpha_from_the_exact_slope_to_zero() -> None:
 
 def test_a_copy_keeps_the_names_and_leaves_the_model(network: Any) -> None:
     before = copy.deepcopy(network.state_dict())
-    made = noisy_copy(network, ["*"], lambda weight: (torch.zeros_like(weight), torch.ones_like(weight)))
+    made = noisy_copy(network, ["*"], lambda weight: (torch.zeros_like(weight), None))
     assert [name for name, _ in noisy_layers(made)] == ["0", "4", "6"]
     assert set(before) <= set(made.state_dict())
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
@@ -92,7 +91,7 @@ def test_layers_are_chosen_by_name(network: Any) -> None:
 
 def test_what_cannot_be_wrapped_is_refused() -> None:
     def start(weight: Any) -> tuple[Any, Any]:
-        return torch.zeros_like(weight), torch.ones_like(weight)
+        return torch.zeros_like(weight), None
 
     with pytest.raises(InputError, match="single layer"):
         noisy_copy(torch.nn.Linear(2, 2), ["*"], start)

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from cabacus.errors import InputError
-from cabacus.sparsify import Sparse, Training, estimate_sigma, load, magnitude, variational
+from cabacus.sparsify import Sparse, Training, estimate_sigma, load, magnitude, train, variational
 
 LONG = Training(epochs=30, batch=32, rate=3e-3)
 SHORT = Training(epochs=4, batch=32, rate=3e-3)
@@ -38,6 +38,20 @@ def test_variational_finds_the_weights_that_matter(trained: Any, problem: Any) -
         kept = weights != 0
         assert np.all(2 * np.log(sigma[kept]) - np.log(weights[kept] ** 2) <= 3.01)  # log alpha
         assert np.all(sigma[~kept] == sigma[kept].max())
+
+
+def test_plain_training_learns_and_keeps_all_weights(network: Any, problem: Any) -> None:
+    before = copy.deepcopy(network.state_dict())
+    result = train(network, problem, SHORT)
+    assert accuracy(load(copy.deepcopy(network), result.weights), problem) > 0.9
+    assert result.density == 1.0
+    assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
+
+
+def test_arrays_are_row_major_whatever_the_memory_format(network: Any, problem: Any) -> None:
+    last = network.to(memory_format=torch.channels_last)
+    sparse = variational(last, problem, Training(epochs=1))
+    assert all(array.flags.c_contiguous for array in [*sparse.weights.values(), *sparse.sigma.values()])
 
 
 def test_a_heavier_prior_prunes_more(trained: Any, problem: Any) -> None:

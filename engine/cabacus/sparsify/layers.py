@@ -29,10 +29,10 @@ class Noisy(torch.nn.Module):
     """A linear, convolution or transposed convolution layer whose weights are Gaussian while it trains.
 
     In evaluation mode it is the layer of its means. `weight` and `bias` keep their names, so that the network's state
-    keeps them as well. Where `mask` is zero a weight has neither mean nor noise.
+    keeps them as well. A weight is noisy where `mask`, if there is one, is 1.
     """
 
-    def __init__(self, layer: torch.nn.Module, log_variance: torch.Tensor, mask: torch.Tensor) -> None:
+    def __init__(self, layer: torch.nn.Module, log_variance: torch.Tensor, mask: torch.Tensor | None = None) -> None:
         super().__init__()
         self.weight = layer.weight
         self.bias = layer.bias
@@ -44,8 +44,10 @@ class Noisy(torch.nn.Module):
         mean = self._apply_weights(inputs, self.weight, self.bias)
         if not self.training:
             return mean
-        variance = self._apply_weights(inputs * inputs, self.log_variance.exp() * self.mask, None)
-        return mean + (variance.clamp(min=0) + _TINY).sqrt() * torch.randn_like(mean)
+        variance = self._apply_weights(inputs * inputs, self._masked(self.log_variance.exp()), None)
+        # Drawn flat: filling a tensor in channels-last order is several times slower.
+        noise = torch.randn(mean.numel(), dtype=mean.dtype).as_strided(mean.size(), mean.stride())
+        return torch.addcmul(mean, (variance.clamp(min=0) + _TINY).sqrt(), noise)
 
     def log_alpha(self) -> torch.Tensor:
         """log(sigma^2 / w^2) of each weight."""
@@ -55,7 +57,10 @@ class Noisy(torch.nn.Module):
         """The sum of KL(posterior || log-uniform prior) over the weights: Molchanov et al. 2017, eq. 14."""
         log_alpha = self.log_alpha()
         parts = 0.63576 * (1 - torch.sigmoid(1.87320 + 1.48695 * log_alpha)) + 0.5 * functional.softplus(-log_alpha)
-        return (parts * self.mask).sum()
+        return self._masked(parts).sum()
+
+    def _masked(self, values: torch.Tensor) -> torch.Tensor:
+        return values if self.mask is None else values * self.mask
 
 
 def _function_of(layer: torch.nn.Module) -> Callable[..., torch.Tensor]:
@@ -86,7 +91,9 @@ def targets(model: torch.nn.Module, globs: Sequence[str]) -> dict[str, torch.nn.
 
 
 def noisy_copy(
-    model: torch.nn.Module, globs: Sequence[str], start: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+    model: torch.nn.Module,
+    globs: Sequence[str],
+    start: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor | None]],
 ) -> torch.nn.Module:
     """A copy of the model with its layers made noisy; `start(weight)` gives log sigma^2 and the mask to begin with."""
     if isinstance(model, KINDS):

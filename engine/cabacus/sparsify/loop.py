@@ -121,7 +121,7 @@ def run(
     generator is left as it was. Raises InputError if the checkpoint is of another training, or the loss not finite.
     """
     factors = [group.get("lr", 1.0) for group in groups]
-    optimizer = torch.optim.Adam([{**group, "lr": training.rate} for group in groups])
+    optimizer = torch.optim.Adam([{**group, "lr": training.rate} for group in groups], fused=True)
     saved = _Checkpoint(checkpoint, f"{purpose} {_shown(training)} {data.samples}", network, optimizer)
     first = saved.resume()
     with torch.random.fork_rng(devices=[]):

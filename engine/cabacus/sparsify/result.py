@@ -23,7 +23,7 @@ class Sparse:
     def densities(self) -> dict[str, float]:
         """The share of nonzero weights, from 0 to 1, of each tensor of at least two dimensions."""
         matrices = {name: array for name, array in self.weights.items() if array.ndim > 1}
-        return {name: np.count_nonzero(array) / array.size for name, array in matrices.items()}
+        return {name: float(np.count_nonzero(array) / array.size) for name, array in matrices.items()}
 
     @property
     def density(self) -> float:
@@ -39,5 +39,5 @@ def load(model: torch.nn.Module, weights: Mapping[str, np.ndarray]) -> torch.nn.
 
 
 def plain(tensors: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray]:
-    """Tensors as arrays of their own."""
-    return {name: tensor.detach().cpu().numpy().copy() for name, tensor in tensors.items()}
+    """Tensors as arrays of their own, in row-major order whatever their memory format."""
+    return {name: np.array(tensor.detach().cpu().numpy(), order="C") for name, tensor in tensors.items()}

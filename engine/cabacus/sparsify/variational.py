@@ -56,7 +56,7 @@ def variational(
     checks.number(warmup, "warmup", high=1.0)
     checks.number(threshold, "threshold", low=-20.0)
     batches = Batches(data, training)
-    network = noisy_copy(model, layers, lambda weight: (torch.full_like(weight, START), torch.ones_like(weight)))
+    network = noisy_copy(model, layers, lambda weight: (torch.full_like(weight, START), None))
     noisy = [layer for _, layer in noisy_layers(network)]
 
     def penalty(done: float) -> torch.Tensor:
