@@ -11,11 +11,11 @@ export PATH := $(VENV)/bin:$(PATH)
 # Builds and tests use no other package than those of the environment, and no settings of the caller's service.
 unexport PYTHONPATH PYTHONHOME $(filter CABACUS_%,$(.VARIABLES))
 
-CPP := $(shell find engine/bindings engine/include tests/engine_cpp -name '*.[ch]pp' 2>/dev/null) \
+CPP := $(shell find engine/bindings engine/include tests/engine_cpp -name '*.[ch]pp' -o -name '*.inc') \
        engine/CMakeLists.txt tests/engine_cpp/CMakeLists.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint test-train format cpp-test py-test test-packaging test-shared bench openapi dist clean
+.PHONY: help run test lint format cpp-test py-test test-packaging test-shared test-train test-browser storm fuzz-api bench bench-service openapi vectors dist clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -42,10 +42,14 @@ cpp-test: $(VENV)/.tools ## Build the C++ tests with sanitizers and run them
 	ctest --test-dir build/engine_cpp --output-on-failure --no-tests=error
 
 py-test: $(VENV)/.ready ## Run the Python tests: ARGS='-k name' chooses
-	pytest -m 'not shared and not packaging' $(ARGS)
+	pytest -m 'not shared and not packaging and not browser' $(ARGS)
 
 test-packaging: $(VENV)/.ready ## Build the distributions, install them into a fresh environment, use them
 	pytest -m packaging $(ARGS)
+
+test-browser: $(VENV)/.ready ## Test the page in headless Chromium: needs one on PATH
+	pip install --quiet 'playwright>=1.45,<2'
+	pytest -m browser $(ARGS)
 
 test-shared: $(VENV)/.ready ## Run the tests that need the networks and data sets of ../shared
 	pytest -m shared $(ARGS)
@@ -53,12 +57,28 @@ test-shared: $(VENV)/.ready ## Run the tests that need the networks and data set
 test-train: $(TRAIN)/.ready ## Run the tests of cabacus.sparsify in an environment with torch
 	$(TRAIN)/bin/python -m pytest tests/sparsify $(ARGS)
 
-bench: $(VENV)/.ready ## Measure sizes and speeds
-	python tests/bench/bench.py $(ARGS)
+storm: $(VENV)/.ready ## Kill workers and the queue's server under 1,000 jobs, and count: about two minutes
+	python tests/e2e/storm/storm.py $(ARGS)
+
+fuzz-api: $(VENV)/.ready ## Send the API made-up requests for a minute, and 10,000 mutated files
+	FUZZ_SECONDS=60 pytest tests/fuzz/test_api.py -k schemathesis
+	python tests/fuzz/mutate.py --count 10000 $(ARGS)
+
+bench: $(VENV)/.ready ## Measure sizes and speeds on the tensors of ../shared/bench
+	python ../shared/bench/make_tensors.py --out build/bench
+	cd tests/bench && for codec in lossless_int:integers lossy_rd:trellis many_tensors:integers; do \
+	    python ../../../shared/bench/$${codec%:*}.py --tensors ../../build/bench --name cabacus --codec bench_codecs:$${codec#*:}; \
+	done
+
+bench-service: $(VENV)/.ready ## Measure what the service costs beyond the engine: about a minute
+	python tests/bench/throughput.py $(ARGS)
 
 openapi: $(VENV)/.ready ## Write openapi/openapi.json anew
 	python -m cabacus.service.api.openapi >build/openapi.json
 	mv build/openapi.json openapi/openapi.json
+
+vectors: $(VENV)/.tools ## Write the files of tests/vectors anew
+	cd tests && python -m vectors.make
 
 dist: $(VENV)/.tools ## Build the wheel and the source distribution into dist/
 	pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .

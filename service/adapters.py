@@ -5,8 +5,9 @@ from __future__ import annotations
 from cabacus.service.queue.port import Queue
 from cabacus.service.queue.redis_streams import RedisQueue
 from cabacus.service.settings import Settings, SettingsError
+from cabacus.service.storage.buckets import ObjectBuckets
 from cabacus.service.storage.object_store import ObjectStore
-from cabacus.service.storage.port import Store
+from cabacus.service.storage.port import Buckets, Store
 
 
 def open_queue(settings: Settings) -> Queue:
@@ -22,6 +23,11 @@ def open_queue(settings: Settings) -> Queue:
         limit=settings.max_queued,
         keep_seconds=settings.result_seconds,
     )
+
+
+def open_buckets(settings: Settings) -> Buckets | None:
+    """Buckets for input= and output=, where any are allowed."""
+    return ObjectBuckets() if settings.buckets else None
 
 
 def open_store(settings: Settings) -> Store:

@@ -8,6 +8,7 @@ A status of 500 is for our own faults; what a caller can mend is a 4xx; what pas
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -23,10 +24,14 @@ CATALOGUE: dict[str, Entry] = {
     # The request as such.
     "bad_request": Entry(400, "The request is malformed"),
     "truncated_body": Entry(400, "The body ended early"),
+    "bad_digest": Entry(400, "A digest cannot be read"),
+    "digest_mismatch": Entry(400, "The body is not the one of its digest"),
     "bad_multipart": Entry(400, "The multipart body is malformed"),
     "unauthorized": Entry(401, "A key is needed"),
     "forbidden": Entry(403, "The key does not allow this"),
     "not_found": Entry(404, "There is nothing here"),
+    "source_not_found": Entry(404, "There is no such input"),
+    "base_not_found": Entry(404, "There is no such base"),
     "job_not_found": Entry(404, "There is no such job"),
     "method_not_allowed": Entry(405, "The method is not allowed here"),
     "upload_timeout": Entry(408, "The body did not arrive"),
@@ -40,7 +45,9 @@ CATALOGUE: dict[str, Entry] = {
     "empty_body": Entry(422, "The body is empty"),
     "missing_part": Entry(422, "A part is missing"),
     "unexpected_part": Entry(422, "A part is not expected here"),
+    "idempotency_reused": Entry(422, "The Idempotency-Key was used for something else"),
     # The state of a job.
+    "idempotency_running": Entry(409, "The job of this Idempotency-Key has not finished"),
     "not_ready": Entry(409, "The job has not finished"),
     "job_failed": Entry(409, "The job failed"),
     "job_cancelled": Entry(409, "The job was cancelled"),
@@ -56,7 +63,9 @@ CATALOGUE: dict[str, Entry] = {
     "time_limit": Entry(413, "The job took too long"),
     "memory_limit": Entry(413, "The job needed too much memory"),
     # Capacity; passes by itself.
+    "key_limit": Entry(429, "The key has as much as it may"),
     "too_many_uploads": Entry(503, "Too many uploads at once"),
+    "too_many_followers": Entry(503, "Too many streams of events at once"),
     "queue_full": Entry(503, "The queue is full"),
     "unavailable": Entry(503, "The service is not available now"),
     # Our own faults.
@@ -74,7 +83,7 @@ class ServiceError(Exception):
     """A refusal: a code of the catalogue, what is wrong and the remedy in words, and what is at fault.
 
     `field` names an option or part, `limit` the setting (its environment variable) whose bound was met, `tensor` a
-    tensor. `retry_after` is in whole seconds.
+    tensor. `retry_after` is in whole seconds, `headers` go with the answer.
     """
 
     def __init__(
@@ -86,6 +95,7 @@ class ServiceError(Exception):
         limit: str | None = None,
         tensor: str | None = None,
         retry_after: int | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         if code not in CATALOGUE:
@@ -96,3 +106,4 @@ class ServiceError(Exception):
         self.limit = limit
         self.tensor = tensor
         self.retry_after = retry_after
+        self.headers = dict(headers or {})

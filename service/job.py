@@ -7,8 +7,11 @@ from typing import Any, Literal, get_args
 
 Kind = Literal["compress", "decompress", "inspect", "verify", "sweep"]
 State = Literal["queued", "running", "done", "failed", "cancelled"]
+Priority = Literal["interactive", "bulk"]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
+PRIORITIES: tuple[Priority, ...] = get_args(Priority)
+"""The first before the others."""
 FINAL_STATES: frozenset[State] = frozenset({"done", "failed", "cancelled"})
 
 
@@ -43,7 +46,10 @@ class Job:
 
     `inputs` maps a role ("model", "sigma", "importance", "base", "against") to its blob. `options` holds the request's
     options as JSON values, named as in the API. `summary` holds the figures shown in the result's headers. `progress`
-    is a share between 0 and 1. `attempts` counts deliveries to a worker.
+    is a share between 0 and 1, `steps` the same as counts of steps done and in all, where the work counts them.
+    `attempts` counts deliveries to a worker, `version` the changes of the record. `webhook` is told the end. `source`
+    and `target` are URLs in buckets: of the model, in place of an upload, and of a further copy of the result.
+    `request` is the id of the HTTP request that made the job, for logs.
     """
 
     id: str
@@ -53,10 +59,17 @@ class Job:
     options: dict[str, Any] = field(default_factory=dict)
     state: State = "queued"
     owner: str = ""
+    priority: Priority = "interactive"
+    webhook: str = ""
+    source: str = ""
+    target: str = ""
+    request: str = ""
+    version: int = 0
     started: float | None = None
     finished: float | None = None
     expires: float | None = None
     progress: float = 0.0
+    steps: tuple[int, int] | None = None
     attempts: int = 0
     result: Blob | None = None
     report: Blob | None = None

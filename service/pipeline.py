@@ -13,6 +13,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
+import numpy as np
+
 import cabacus
 from cabacus.errors import (
     BaseMismatchError,
@@ -32,6 +34,9 @@ Progress: TypeAlias = Callable[[int, int], object]
 SUMMARY = ("bytes", "original_bytes", "ratio", "bits_per_weight", "snr_db", "mse")
 """The figures of a report that go into the result's headers; an SNR of null means that everything is exact."""
 
+LEVELS_SHOWN = 16
+"""A histogram counts the levels from minus this to this one by one."""
+
 MEDIA_TYPES = {
     "cabac": "application/vnd.cabacus",
     "safetensors": "application/vnd.safetensors",
@@ -42,8 +47,8 @@ MEDIA_TYPES = {
 _CODING = ("lambda", "rate_weight", "quantizer", "candidates", "effort", "distortion", "rule")
 _TARGETS = ("snr_db", "bits_per_weight", "ratio", "max_bytes", "max_abs_error", "step", "s")
 OPTIONS: dict[Kind, frozenset[str]] = {
-    "compress": frozenset({*_TARGETS, *_CODING}),
-    "decompress": frozenset({"name", "format"}),
+    "compress": frozenset({*_TARGETS, *_CODING, "histogram", "base"}),
+    "decompress": frozenset({"name", "format", "base"}),
     "inspect": frozenset(),
     "verify": frozenset(),
     "sweep": frozenset({"s", *_CODING}),
@@ -126,7 +131,16 @@ class _Result(Protocol):
     def to_json(self) -> dict[str, Any]: ...
 
 
+def _check_stored_base(task: Task) -> None:
+    """A base was stored under the digest that its owner said; only here it is seen whether that is true."""
+    digest = task.options.get("base")
+    if digest is not None and cabacus.digest(cabacus.read(task.inputs["base"])).hex() != digest:
+        detail = f"the base stored as {digest} is another model; store the right one, see `cabacus.digest`"
+        raise Refusal(Failure("base_mismatch", detail, field="base"))
+
+
 def _compress(task: Task, progress: Progress) -> Product:
+    _check_stored_base(task)
     compressed = cabacus.compress(
         task.inputs["model"],
         base=task.inputs.get("base"),
@@ -136,7 +150,20 @@ def _compress(task: Task, progress: Progress) -> Product:
     )
     path = task.folder / "result.cabac"
     compressed.save(path)
-    return _product(task, compressed.report.to_json(), result=path, extension="cabac")
+    report = compressed.report.to_json()
+    if task.options.get("histogram"):
+        _count_levels(path, report)
+    return _product(task, report, result=path, extension="cabac")
+
+
+def _count_levels(path: Path, report: dict[str, Any]) -> None:
+    """Add to the row of each lossy tensor how often its levels occur; those beyond LEVELS_SHOWN are the outermost."""
+    archive = cabacus.open(path)
+    for row in report["tensors"]:
+        if row["lossy"]:
+            levels, _ = archive.levels(row["name"])
+            place = np.clip(levels, -LEVELS_SHOWN - 1, LEVELS_SHOWN + 1).ravel() + (LEVELS_SHOWN + 1)
+            row["levels"] = np.bincount(place, minlength=2 * LEVELS_SHOWN + 3).tolist()
 
 
 def _decompress(task: Task, progress: Progress) -> Product:
@@ -199,7 +226,8 @@ def _check(task: Task) -> None:
 
 def _coding(task: Task) -> dict[str, Any]:
     """The engine's keyword arguments for coding, from the options and the files beside the model."""
-    given = {_ENGINE_NAMES.get(name, name): value for name, value in task.options.items() if name != "threads"}
+    others = ("threads", "histogram", "base")
+    given = {_ENGINE_NAMES.get(name, name): value for name, value in task.options.items() if name not in others}
     files = {role: task.inputs[role] for role in ("sigma", "importance") if role in task.inputs}
     return {**given, **files}
 

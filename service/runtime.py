@@ -206,7 +206,7 @@ def _main() -> NoReturn:
     name, parent, descriptor = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     die_with_parent(parent)
     settings = Settings.from_environment()
-    configure_logs(settings.log_level)
+    configure_logs(settings.log_level, settings.log_format)
     if name == "api":
         run_api(settings, socket.socket(fileno=descriptor))
         sys.exit(0)

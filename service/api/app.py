@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cache
@@ -12,19 +13,24 @@ from fastapi import FastAPI
 from starlette.types import Lifespan
 
 from cabacus.service.adapters import open_queue, open_store
-from cabacus.service.api import health, jobs, page, problems, work
+from cabacus.service.api import bases, health, jobs, metrics, page, problems, work
+from cabacus.service.api.access import Access
 from cabacus.service.api.context import Context
 from cabacus.service.api.documentation import complete
+from cabacus.service.keys import KeyFile, KeyFileError
 from cabacus.service.queue.port import Queue
-from cabacus.service.settings import Settings
+from cabacus.service.settings import Settings, SettingsError
 from cabacus.service.storage.port import Store
+
+logger = logging.getLogger(__name__)
 
 DESCRIPTION = """\
 Compresses neural-network weights with context-adaptive binary arithmetic coding, and gives them back.
 
 Send a file and a target, get a bitstream and a report that says what it cost. Work is a job: `POST` answers 202 with
 the job's address, or, with `Prefer: wait=N`, the result itself when it is done in time. Errors are
-application/problem+json (RFC 9457) with a stable `code`.
+application/problem+json (RFC 9457) with a stable `code`. Where keys are needed, send `Authorization: Bearer KEY`;
+another owner's job is as unknown as one that never was.
 """
 
 
@@ -33,19 +39,37 @@ def create_app(settings: Settings, *, queue: Queue | None = None, store: Store |
 
     Raises SettingsError when the settings name none that can be used. Nothing is connected before the first request.
     """
-    context = Context(settings, queue or open_queue(settings), store or open_store(settings))
+    keys = _keys(settings)
+    context = Context(settings, queue or open_queue(settings), store or open_store(settings), keys)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
             yield
         finally:
+            await context.close()
             if queue is None:
                 await context.queue.close()
 
     app = build(lifespan)
+    app.add_middleware(Access, figures=context.figures)
     app.state.context = context
     return app
+
+
+def _keys(settings: Settings) -> KeyFile | None:
+    """The file of keys, if callers need one. Raises SettingsError where it cannot be read."""
+    if not settings.needs_keys:
+        if settings.auth == "off":
+            logger.warning("CABACUS_AUTH is off: whoever reaches this service may use it")
+        return None
+    keys = KeyFile(settings.keys_path)
+    try:
+        if not keys.all():
+            logger.warning("callers need a key, and there is none: make one with `cabacus keys add OWNER`")
+    except KeyFileError as error:
+        raise SettingsError(f"CABACUS_KEY_FILE: {error}") from error
+    return keys
 
 
 def build(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
@@ -59,6 +83,7 @@ def build(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
         openapi_tags=[
             {"name": "work", "description": "A file goes in, a job starts, its result comes back."},
             {"name": "jobs", "description": "Jobs, their results and reports."},
+            {"name": "bases", "description": "Models kept for coding differences to them."},
             {"name": "health", "description": "For load balancers and orchestrators."},
         ],
         docs_url=None,  # these pages load scripts from elsewhere
@@ -68,8 +93,9 @@ def build(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     problems.install(app)
     app.include_router(work.router)
     app.include_router(jobs.router)
+    app.include_router(bases.router)
     app.include_router(health.router)
-    # metrics.router goes here.
+    app.include_router(metrics.router)
     app.include_router(page.router)
     app.openapi = _documented(app)  # type: ignore[method-assign]
     return app

@@ -11,7 +11,7 @@ from cabacus.service.api.problems import MEDIA_TYPE, problem
 from cabacus.service.api.upload import ROLES, TAKES_COMPRESSED
 from cabacus.service.errors import CATALOGUE
 from cabacus.service.job import Failure, Kind
-from cabacus.service.schemas import OPTIONS, Health, JobList, JobView, Options
+from cabacus.service.schemas import OPTIONS, BaseView, Health, JobList, JobView, Options, Terms
 
 Description = dict[str, Any]
 
@@ -71,10 +71,10 @@ def _exchanged(value: Any, old: object, new: object) -> Any:
     return new if value == old else value
 
 
-def refusals(*codes: str) -> dict[int | str, Description]:
+def refusals(*codes: str, public: bool = False) -> dict[int | str, Description]:
     """Response descriptions for codes of the catalogue, grouped by status, each with an example."""
     responses: dict[int | str, Description] = {}
-    for code in ("internal", *codes):
+    for code in ("internal", *(() if public else ("unauthorized", "forbidden")), *codes):
         entry = CATALOGUE[code]
         example = problem(FAILURES.get(code, Failure(code, entry.title))).model_dump(exclude_none=True)
         known = responses.setdefault(
@@ -86,8 +86,10 @@ def refusals(*codes: str) -> dict[int | str, Description]:
         )
         known["description"] = " ".join(filter(None, (known["description"], f"{entry.title} (`{code}`).")))
         known["content"][MEDIA_TYPE]["examples"][code] = {"summary": entry.title, "value": example}
-        if entry.status == 503 or code == "not_ready":
+        if entry.status in (429, 503) or code in ("not_ready", "idempotency_running"):
             known["headers"] = {"Retry-After": RETRY_AFTER}
+        if entry.status == 401:
+            known["headers"] = {"WWW-Authenticate": _header("How to say who calls.", "Bearer")}
         if entry.status == 416:
             known["headers"] = {"Content-Range": _header("The size of the result.", "bytes */152340")}
     return responses
@@ -143,6 +145,11 @@ _PARTS = {
     "against": "The original, to compare with.",
 }
 _WORK_REFUSALS = (
+    "source_not_found",
+    "bad_digest",
+    "digest_mismatch",
+    "idempotency_running",
+    "idempotency_reused",
     "bad_multipart",
     "truncated_body",
     "upload_timeout",
@@ -166,6 +173,7 @@ _WORK_REFUSALS = (
     "corrupt",
     "unsupported",
     "crashed",
+    "key_limit",
     "too_many_uploads",
     "queue_full",
     "unavailable",
@@ -175,7 +183,8 @@ _WORK_REFUSALS = (
 def describe_work(kind: Kind) -> Description:
     """The description of a POST route, as keyword arguments of `add_api_route`."""
     summary, curl = _SUMMARIES[kind]
-    codes = (*_WORK_REFUSALS, "two_targets") if kind == "compress" else _WORK_REFUSALS
+    own = {"compress": ("two_targets", "base_not_found"), "decompress": ("base_not_found",)}
+    codes = (*_WORK_REFUSALS, *own.get(kind, ()))
     done = {
         "description": "Done within the wait: the result, or report and result as multipart/mixed.",
         "headers": {**RESULT_HEADERS, "Preference-Applied": APPLIED},
@@ -190,7 +199,7 @@ def describe_work(kind: Kind) -> Description:
     )
     queued["links"] = {
         name: {"operationId": name, "parameters": {"job_id": "$response.body#/id"}}
-        for name in ("getJob", "getResult", "getReport", "deleteJob")
+        for name in ("getJob", "getEvents", "getResult", "headResult", "getReport", "deleteJob")
     }
     return {
         "summary": summary,
@@ -199,7 +208,7 @@ def describe_work(kind: Kind) -> Description:
         "response_class": Response,
         "responses": {200: done, 202: queued, **refusals(*codes)},
         "openapi_extra": {
-            "parameters": [*option_parameters(OPTIONS[kind]), *_PREFERENCE_PARAMETERS],
+            "parameters": [*option_parameters(OPTIONS[kind]), *option_parameters(Terms), *_REQUEST_HEADERS],
             "requestBody": _request_body(kind),
         },
     }
@@ -213,7 +222,7 @@ PREFER: Description = {
     "schema": {"type": "string"},
     "examples": {"wait": {"value": "wait=60"}, "asynchronous": {"value": "respond-async"}},
 }
-_PREFERENCE_PARAMETERS = [
+_REQUEST_HEADERS = [
     PREFER,
     {
         "name": "Accept",
@@ -222,6 +231,22 @@ _PREFERENCE_PARAMETERS = [
         "description": "`multipart/mixed` asks for the report and the result in one body.",
         "schema": {"type": "string"},
         "example": "multipart/mixed",
+    },
+    {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": False,
+        "description": "Sent again with the same body and options, it finds the job that the first request made.",
+        "schema": {"type": "string", "maxLength": 255},
+        "example": "0b6e3c1a-6d0e-4c57-9f1e-6f2d1c1b8a57",
+    },
+    {
+        "name": "Content-Digest",
+        "in": "header",
+        "required": False,
+        "description": "The body's digest (RFC 9530), sha-256 or sha-512; a body that differs is refused.",
+        "schema": {"type": "string"},
+        "example": "sha-256=:n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=:",
     },
 ]
 
@@ -259,6 +284,8 @@ def _request_body(kind: Kind) -> Description:
     for role in ROLES[kind][1:]:
         parts[role] = {"type": "string", "format": "binary", "description": _PARTS[role]}
     options = OPTIONS[kind].model_json_schema(by_alias=True)
+    terms = Terms.model_json_schema(by_alias=True)["properties"]
+    options["properties"] = {**options.get("properties", {}), **terms}
     parts["options"] = {**options, "description": "The options, instead of or beside query parameters."}
     required = ["model", "sigma"] if kind == "sweep" else ["model"]
     form = {
@@ -291,6 +318,34 @@ GET_JOB: Description = {
         **refusals("job_not_found", "unavailable"),
     },
     "openapi_extra": {"parameters": [PREFER]},
+}
+GET_EVENTS: Description = {
+    "operation_id": "getEvents",
+    "responses": {
+        200: {
+            "description": "Events `job`; the data of each is the job as JSON, its id the job's version.",
+            "content": {
+                "text/event-stream": {
+                    "schema": {"type": "string"},
+                    "example": 'event: job\ndata: {"id":"...","progress":0.5}\nid: 3\nretry: 1000\n\n',
+                }
+            },
+        },
+        204: {"description": "The job has ended, and the caller has seen that: do not come again."},
+        **refusals("job_not_found", "too_many_followers", "unavailable"),
+    },
+    "openapi_extra": {
+        "parameters": [
+            {
+                "name": "Last-Event-ID",
+                "in": "header",
+                "required": False,
+                "description": "The id of the last event that was seen; only changes since are sent.",
+                "schema": {"type": "string"},
+                "example": "3",
+            }
+        ]
+    },
 }
 _NO_RESULT = refusals("job_not_found", "not_ready", "job_failed", "job_cancelled", "gone", "unavailable")
 _ALL_MEDIA = _binary(*dict.fromkeys(media for known in _RESULTS.values() for media in known))
@@ -362,16 +417,71 @@ DELETE_JOB: Description = {
     },
 }
 
+# -- /bases ------------------------------------------------------------------------------------------------------------
+
+_BASE = {
+    "digest": DIGEST,
+    "bytes": 1066860,
+    "sha256": DIGEST,
+    "media_type": "application/vnd.safetensors",
+}
+PUT_BASE: Description = {
+    "operation_id": "putBase",
+    "status_code": 201,
+    "response_class": Response,
+    "responses": {
+        200: _json("It was stored before.", BaseView, _BASE),
+        201: _json("It is stored.", BaseView, _BASE),
+        **refusals(
+            *("bad_digest", "digest_mismatch", "truncated_body", "upload_timeout", "upload_too_large"),
+            *("unsupported_format", "unsupported_encoding", "empty_body", "invalid_option", "key_limit"),
+            *("too_many_uploads", "unavailable"),
+        ),
+    },
+    "openapi_extra": {
+        "requestBody": {
+            "required": True,
+            "description": "The file: safetensors, npz or npy.",
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        }
+    },
+}
+HEAD_BASE: Description = {
+    "operation_id": "headBase",
+    "response_class": Response,
+    "responses": {
+        200: {"description": "It is stored.", "headers": {"ETag": ETAG, "Repr-Digest": RESULT_HEADERS["Repr-Digest"]}},
+        **refusals("base_not_found", "invalid_option", "unavailable"),
+    },
+}
+DELETE_BASE: Description = {
+    "operation_id": "deleteBase",
+    "status_code": 204,
+    "response_class": Response,
+    "responses": {
+        204: {"description": "It is forgotten."},
+        **refusals("base_not_found", "invalid_option", "unavailable"),
+    },
+}
+
 # -- health ------------------------------------------------------------------------------------------------------------
 
 HEALTH: Description = {
     "operation_id": "healthz",
-    "responses": {200: _json("It answers.", Health, {"status": "ok", "version": "0.1.0"}), **refusals()},
+    "responses": {200: _json("It answers.", Health, {"status": "ok", "version": "0.1.0"}), **refusals(public=True)},
+}
+METRICS: Description = {
+    "operation_id": "metrics",
+    "response_class": Response,
+    "responses": {
+        200: {"description": "The figures.", "content": {"text/plain": {"schema": {"type": "string"}}}},
+        **refusals("unavailable"),
+    },
 }
 READY: Description = {
     "operation_id": "readyz",
     "responses": {
         200: _json("It can take jobs.", Health, {"status": "ready", "version": "0.1.0"}),
-        **refusals("unavailable"),
+        **refusals("unavailable", public=True),
     },
 }

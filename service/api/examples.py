@@ -18,7 +18,9 @@ JOB: dict[str, Any] = {
     "finished": "2026-01-31T12:00:00.310Z",
     "expires": "2026-02-01T12:00:00.310Z",
     "progress": 1.0,
+    "steps": {"done": 6, "total": 6},
     "attempts": 1,
+    "priority": "interactive",
     "options": {"snr_db": 30.0},
     "input": {
         "model": {
@@ -29,6 +31,8 @@ JOB: dict[str, Any] = {
             "href": None,
         }
     },
+    "source": None,
+    "target": None,
     "result": {
         "bytes": 152340,
         "sha256": DIGEST,
@@ -53,6 +57,7 @@ QUEUED: dict[str, Any] = {
     "finished": None,
     "expires": None,
     "progress": 0.0,
+    "steps": None,
     "attempts": 0,
     "result": None,
     "report": None,
@@ -74,6 +79,14 @@ FAILURES: dict[str, Failure] = {
     "invalid_input": Failure("invalid_input", "fc1.weight has a NaN at [0, 7]", tensor="fc1.weight"),
     "too_many_uploads": Failure(
         "too_many_uploads", "8 uploads are being read already; try again shortly", limit="CABACUS_MAX_UPLOADS"
+    ),
+    "too_many_followers": Failure(
+        "too_many_followers", "256 streams of events are open already; try again", limit="CABACUS_MAX_FOLLOWERS"
+    ),
+    "unauthorized": Failure("unauthorized", "this service needs a key: send Authorization: Bearer KEY"),
+    "forbidden": Failure("forbidden", "key 5f0c2a7de1b9 may read; this needs write"),
+    "key_limit": Failure(
+        "key_limit", "100 jobs of this key wait or run; try again when some have ended", limit="CABACUS_KEY_MAX_JOBS"
     ),
     "queue_full": Failure("queue_full", "1000 jobs are waiting already; try again later", limit="CABACUS_MAX_QUEUED"),
 }

@@ -1,32 +1,48 @@
-"""GET /jobs, GET and DELETE /jobs/{id}, its result and its report."""
+"""GET /jobs, GET and DELETE /jobs/{id}, its events, its result and its report."""
 
 from __future__ import annotations
 
+import logging
 import re
+from collections.abc import AsyncIterator, Iterator
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from starlette.exceptions import HTTPException
 
 from cabacus.service.api import documentation as docs
+from cabacus.service.api.callers import Reader, Writer
 from cabacus.service.api.context import Current
 from cabacus.service.api.preferences import read_preference
 from cabacus.service.api.problems import JobFailed
 from cabacus.service.api.replies import job_links, job_reply, job_view, report_reply, result_reply
 from cabacus.service.errors import ServiceError
 from cabacus.service.job import Job
+from cabacus.service.removal import remove
 from cabacus.service.schemas import JobList
 
+logger = logging.getLogger(__name__)
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
 MAX_LISTED = 1000
+FOLLOW_SECONDS = 30.0
+"""How long one look at the queue waits for a change; another follows."""
+RETRY_MILLIS = 1000
+"""After which a browser that lost the stream comes again."""
 
 
-async def _job(job_id: str, context: Current) -> Job:
-    """The job of the path. Raises ServiceError `job_not_found`."""
+async def _job(job_id: str, context: Current, caller: Reader) -> Job:
+    """The job of the path, if it is the caller's. Raises ServiceError `job_not_found`."""
     job = await context.queue.get(job_id) if re.fullmatch("[0-9a-f]{32}", job_id) else None
-    if job is None:
+    if job is None or job.owner != caller.owner:
         raise _unknown(job_id)
     return job
+
+
+async def _own_job(job_id: str, context: Current, caller: Writer) -> Job:
+    """The same for those who may change it."""
+    return await _job(job_id, context, caller)
 
 
 def _unknown(job_id: str) -> ServiceError:
@@ -34,16 +50,18 @@ def _unknown(job_id: str) -> ServiceError:
 
 
 Found = Annotated[Job, Depends(_job)]
+Owned = Annotated[Job, Depends(_own_job)]
 
 
 @router.get("", **docs.LIST_JOBS)
 async def list_jobs(
     request: Request,
     context: Current,
+    caller: Reader,
     limit: Annotated[int, Query(ge=1, le=MAX_LISTED, description="At most this many.")] = 100,
 ) -> Response:
     """List the caller's latest jobs, newest first."""
-    jobs = await context.queue.jobs(owner="", limit=limit)
+    jobs = await context.queue.jobs(owner=caller.owner, limit=limit)
     listing = JobList(jobs=[job_view(request, job) for job in jobs])
     return Response(listing.model_dump_json(), headers={"Cache-Control": "no-store"}, media_type="application/json")
 
@@ -58,6 +76,44 @@ async def get_job(request: Request, job: Found, context: Current) -> Response:
     if current is None:
         raise _unknown(job.id)
     return job_reply(request, current, headers={"Preference-Applied": preference.applied or ""})
+
+
+def _seen(job: Found, last_event_id: Annotated[str | None, Header(include_in_schema=False)] = None) -> int:
+    """The version that the caller has seen; -1 if none. Answers 204, which ends EventSource, if it was the last."""
+    seen = int(last_event_id) if last_event_id and re.fullmatch("[0-9]{1,15}", last_event_id) else -1
+    if job.final and job.version == seen:
+        raise HTTPException(204)
+    return seen
+
+
+def _slot(context: Current) -> Iterator[None]:
+    with context.followers.slot():
+        yield
+
+
+@router.get("/{job_id}/events", response_class=EventSourceResponse, dependencies=[Depends(_slot)], **docs.GET_EVENTS)
+async def get_events(
+    request: Request, job: Found, seen: Annotated[int, Depends(_seen)], context: Current
+) -> AsyncIterator[ServerSentEvent]:
+    """Follow a job: an event `job` with the whole job for each change, the last one when it has ended.
+
+    The id of an event is the job's version. Who comes again with Last-Event-ID hears of changes since; changes that
+    follow one another quickly may come as one.
+    """
+    current: Job | None = job
+    while current is not None:
+        if current.version != seen:
+            seen = current.version
+            yield ServerSentEvent(
+                raw_data=job_view(request, current).model_dump_json(), event="job", id=str(seen), retry=RETRY_MILLIS
+            )
+        if current.final:
+            return
+        try:
+            current = await context.unless_stopping(context.queue.change(job.id, seen, FOLLOW_SECONDS))
+        except ConnectionError as error:  # the caller comes again
+            logger.warning("a stream of events ends: %s", error)
+            return
 
 
 @router.get("/{job_id}/result", **docs.GET_RESULT)
@@ -76,13 +132,13 @@ async def get_report(request: Request, job: Found, context: Current) -> Response
 
 
 @router.delete("/{job_id}", **docs.DELETE_JOB)
-async def delete_job(request: Request, job: Found, context: Current) -> Response:
+async def delete_job(request: Request, job: Owned, context: Current) -> Response:
     """Cancel a job that has not finished; forget one that has, with its files."""
     if job.final:
-        if await context.queue.delete(job.id) is None:
+        removal = await context.queue.delete(job.id)
+        if removal is None:
             raise _unknown(job.id)
-        await context.store.delete_below(f"jobs/{job.id}")
-        await context.queue.forget(job.id)
+        await remove(removal, context.queue, context.store)
         return Response(status_code=204)
     current = await context.queue.cancel(job.id)
     if current is None:

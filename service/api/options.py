@@ -6,13 +6,18 @@ import difflib
 import json
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
 from cabacus.service.errors import ServiceError
 from cabacus.service.job import Kind
-from cabacus.service.schemas import OPTIONS, TARGETS, Options
+from cabacus.service.schemas import OPTIONS, TARGETS, Options, Terms
+from cabacus.service.settings import Settings
+from cabacus.service.storage.port import is_key
+
+T = TypeVar("T")
 
 
 def read_options(
@@ -24,15 +29,7 @@ def read_options(
     `invalid_option` or `two_targets`.
     """
     model = OPTIONS[kind]
-    given = _from_query(model, query)
-    for name, value in (document or {}).items():
-        if name in given:
-            raise ServiceError(
-                "invalid_option",
-                f"{name} is given both in the query and in the part options; give it once",
-                field=name,
-            )
-        given[name] = value
+    given = _merged(_from_query(model, query), document or {})
     _refuse_unknown(kind, model, given)
     try:
         options = model.model_validate(given)
@@ -42,6 +39,43 @@ def read_options(
     if kind == "compress":
         _refuse_two_targets(values)
     return values
+
+
+def split_terms(given: Iterable[tuple[str, T]]) -> tuple[list[tuple[str, T]], list[tuple[str, T]]]:
+    """Those that say how a request is treated, and those that say what the work is."""
+    terms: list[tuple[str, T]] = []
+    options: list[tuple[str, T]] = []
+    names = names_of(Terms)
+    for name, value in given:
+        (terms if name in names else options).append((name, value))
+    return terms, options
+
+
+def read_terms(query: Iterable[tuple[str, str]], document: Mapping[str, Any], settings: Settings) -> Terms:
+    """Validate what says how a request is treated. Raises ServiceError `invalid_option`."""
+    given = _merged(_from_query(Terms, query), document)
+    try:
+        terms = Terms.model_validate(given)
+    except ValidationError as error:
+        _refuse_invalid(error)
+    if terms.webhook is not None and not settings.allows_webhook(terms.webhook):
+        known = "the operator allows some" if settings.webhooks else "the operator allows none"
+        raise ServiceError(
+            "invalid_option",
+            f"webhook: {terms.webhook[:200]!r} is none of the places that may be told ({known}, by CABACUS_WEBHOOKS)",
+            field="webhook",
+            limit="CABACUS_WEBHOOKS",
+        )
+    for name, url in (("input", terms.input), ("output", terms.output)):
+        if url is not None and (not settings.allows_bucket(url) or not is_key(urlsplit(url).path[1:])):
+            raise ServiceError(
+                "invalid_option",
+                f"{name}: {url[:200]!r} is in none of the buckets that may be used, which CABACUS_BUCKETS lists, "
+                "or its name is not made of letters, digits, '.', '_', '-' and '/'",
+                field=name,
+                limit="CABACUS_BUCKETS",
+            )
+    return terms
 
 
 def parse_document(text: bytes) -> dict[str, Any]:
@@ -59,6 +93,15 @@ def parse_document(text: bytes) -> dict[str, Any]:
 def names_of(model: type[Options]) -> list[str]:
     """The names of a model's options, as requests spell them."""
     return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _merged(query: dict[str, Any], document: Mapping[str, Any]) -> dict[str, Any]:
+    for name in document:
+        if name in query:
+            raise ServiceError(
+                "invalid_option", f"{name} is given both in the query and in the part options; give it once", field=name
+            )
+    return query | dict(document)
 
 
 def _refuse_constant(text: str) -> NoReturn:

@@ -15,7 +15,7 @@ from starlette.routing import Match
 from cabacus.service.api.ranges import Unsatisfiable
 from cabacus.service.errors import ServiceError, entry_of
 from cabacus.service.job import Failure, Job
-from cabacus.service.queue.port import QueueFull
+from cabacus.service.queue.port import KeyReused, OwnerFull, QueueFull
 from cabacus.service.schemas import Problem
 
 logger = logging.getLogger(__name__)
@@ -37,6 +37,8 @@ _HANDLED = (
     ServiceError,
     JobFailed,
     QueueFull,
+    OwnerFull,
+    KeyReused,
     Unsatisfiable,
     ClientDisconnect,
     RequestValidationError,
@@ -66,12 +68,19 @@ def problem_of(error: Exception) -> tuple[Problem, dict[str, str]]:
     match error:
         case ServiceError():
             found = problem(Failure(error.code, error.detail, error.field, error.tensor, error.limit))
-            return found, {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+            headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+            return found, headers | error.headers
         case JobFailed():
             return problem(_failure_of(error.job)), error.headers
         case QueueFull():
             failure = Failure("queue_full", str(error), limit="CABACUS_MAX_QUEUED")
             return problem(failure), {"Retry-After": str(RETRY_SECONDS)}
+        case OwnerFull():
+            failure = Failure("key_limit", f"{error}; its operator may raise {error.limit}", limit=error.limit)
+            return problem(failure), {"Retry-After": str(error.retry_after)}
+        case KeyReused():
+            detail = "this Idempotency-Key came with another body or other options before; use a new one for new work"
+            return problem(Failure("idempotency_reused", detail, field="Idempotency-Key")), {}
         case Unsatisfiable():
             headers = {"Content-Range": f"bytes */{error.size}"}
             return problem(Failure("range_not_satisfiable", str(error), field="Range")), headers
@@ -117,6 +126,8 @@ def install(app: FastAPI) -> None:
     """Route every exception of the application through `response_to`."""
 
     async def handle(request: Request, error: Exception) -> Response:
+        if isinstance(error, HTTPException) and error.status_code < 400:
+            return Response(status_code=error.status_code, headers=error.headers)
         if isinstance(error, HTTPException) and error.status_code in (404, 405):
             error = _explained(app, request, error)
         return response_to(error)

@@ -17,7 +17,7 @@ from cabacus.service.api.problems import problem
 from cabacus.service.api.ranges import Span, matches, read_range
 from cabacus.service.errors import ServiceError
 from cabacus.service.job import Blob, Job
-from cabacus.service.schemas import BlobView, JobView
+from cabacus.service.schemas import BlobView, JobView, Steps
 from cabacus.service.storage.port import Store
 
 RETRY_SECONDS = 1
@@ -44,9 +44,13 @@ def job_view(request: Request, job: Job) -> JobView:
         finished=_moment(job.finished),
         expires=_moment(job.expires),
         progress=job.progress,
+        steps=Steps(done=job.steps[0], total=job.steps[1]) if job.steps else None,
         attempts=job.attempts,
+        priority=job.priority,
         options=job.options,
         input={role: _blob_view(blob) for role, blob in job.inputs.items()},
+        source=job.source or None,
+        target=job.target or None,
         result=_blob_view(job.result, f"{place}/result") if job.result else None,
         report=_blob_view(job.report, f"{place}/report") if job.report else None,
         summary=job.summary,

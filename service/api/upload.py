@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+import secrets
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fastapi import Request
 
+from cabacus.service.api.digests import checked
 from cabacus.service.api.formats import CABACUS, HEAD_BYTES, Format, sniff
 from cabacus.service.api.multipart import Part, is_multipart, read_parts
 from cabacus.service.api.options import names_of, parse_document
@@ -35,34 +37,55 @@ TAKES_COMPRESSED: frozenset[Kind] = frozenset({"decompress", "inspect", "verify"
 
 @dataclass
 class Upload:
-    """What a request brought: a blob for each role, and the part `options`, if there was one."""
+    """What a request brought: a blob for each role, and the part `options`, if there was one.
+
+    `places` are the prefixes of storage keys below which something was written.
+    """
 
     inputs: dict[str, Blob] = field(default_factory=dict)
     options: dict[str, Any] | None = None
+    places: list[str] = field(default_factory=list)
+
+    def place(self) -> str:
+        """A new place for a file."""
+        self.places.append(f"uploads/{secrets.token_hex(16)}")
+        return self.places[-1]
 
 
 async def receive(
-    request: Request, kind: Kind, prefix: str, store: Store, *, limit: int, quiet_seconds: float
-) -> Upload:
-    """Stream the body into the store, under keys that begin with `prefix`.
+    request: Request, kind: Kind, store: Store, upload: Upload, *, limit: int, quiet_seconds: float
+) -> None:
+    """Stream the body into the store and into `upload`; each file goes to a place of its own.
 
     `limit` bounds the whole body in bytes, `quiet_seconds` the silence between two pieces of it. Raises ServiceError;
-    ClientDisconnect when the caller went away. What was stored until then is the caller's to remove.
+    ClientDisconnect when the caller went away. What was stored until then is the caller's to remove: see `places`.
     """
     _refuse_encoding(request)
     _refuse_length(request, limit)
-    upload = Upload()
-    body = _bounded(request.stream(), limit, quiet_seconds)
+    body = checked(_bounded(request.stream(), limit, quiet_seconds), request.headers)
     content_type = request.headers.get("content-type")
     if is_multipart(content_type):
         async for part in read_parts(body, content_type or ""):
-            await _receive_part(part, kind, upload, prefix, store)
+            await _receive_part(part, kind, upload, store)
     else:
-        upload.inputs["model"] = await _store(store, kind, "model", "", body, prefix)
-    return upload
+        upload.inputs["model"] = await _store(store, kind, "model", "", body, upload.place())
 
 
-async def _receive_part(part: Part, kind: Kind, upload: Upload, prefix: str, store: Store) -> None:
+async def receive_base(request: Request, store: Store, upload: Upload, *, limit: int, quiet_seconds: float) -> Blob:
+    """The same for a body that is a base, a file of tensors."""
+    _refuse_encoding(request)
+    _refuse_length(request, limit)
+    body = checked(_bounded(request.stream(), limit, quiet_seconds), request.headers)
+    return await _store(store, "compress", "base", "", body, upload.place())
+
+
+async def discard(store: Store, *places: str) -> None:
+    """Remove what lies at these places."""
+    for place in places:
+        await store.delete_below(place)
+
+
+async def _receive_part(part: Part, kind: Kind, upload: Upload, store: Store) -> None:
     if part.name == "options":
         if upload.options is not None:
             raise ServiceError("unexpected_part", "the part options is given twice", field="options")
@@ -77,7 +100,7 @@ async def _receive_part(part: Part, kind: Kind, upload: Upload, prefix: str, sto
         )
     if part.name in upload.inputs:
         raise ServiceError("unexpected_part", f"the part {part.name} is given twice", field=part.name)
-    upload.inputs[part.name] = await _store(store, kind, part.name, part.filename, part.chunks, prefix)
+    upload.inputs[part.name] = await _store(store, kind, part.name, part.filename, part.chunks, upload.place())
 
 
 async def _small(chunks: AsyncIterator[bytes]) -> bytes:
@@ -91,7 +114,7 @@ async def _small(chunks: AsyncIterator[bytes]) -> bytes:
     return bytes(text)
 
 
-async def _store(store: Store, kind: Kind, role: str, filename: str, chunks: AsyncIterator[bytes], prefix: str) -> Blob:
+async def _store(store: Store, kind: Kind, role: str, filename: str, chunks: AsyncIterator[bytes], place: str) -> Blob:
     """Sniff a file, then stream it on into the store under a name that fits its format."""
     head = b""
     async for chunk in chunks:
@@ -103,7 +126,7 @@ async def _store(store: Store, kind: Kind, role: str, filename: str, chunks: Asy
             "empty_body", f"{role} is empty; send the file's bytes, as with curl --data-binary @FILE", field=role
         )
     found = _expect(kind, role, head)
-    blob = await store.write(f"{prefix}/{role}.{found.extension}", _joined(head, chunks))
+    blob = await store.write(f"{place}/{role}.{found.extension}", _joined(head, chunks))
     return replace(blob, media_type=found.media_type, name=f"{_stem(filename) or role}.{found.extension}")
 
 
@@ -180,9 +203,19 @@ def _refuse_length(request: Request, limit: int) -> None:
         raise _too_large(limit)
 
 
-def refuse_missing(kind: Kind, inputs: Mapping[str, Blob], options: Mapping[str, Any]) -> None:
-    """Refuse work that cannot start for want of a file."""
-    if "model" not in inputs:
+def has_body(request: Request) -> bool:
+    """Whether a request brings a body."""
+    return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
+
+
+def refuse_missing(
+    kind: Kind, inputs: Mapping[str, Blob], options: Mapping[str, Any], *, elsewhere: bool = False
+) -> None:
+    """Refuse work that cannot start for want of a file; `elsewhere`: the model is in a bucket."""
+    if elsewhere and "model" in inputs:
+        detail = "the model is given both as input= and as an upload; give it once"
+        raise ServiceError("invalid_option", detail, field="input")
+    if "model" not in inputs and not elsewhere:
         raise ServiceError("missing_part", "the part model is missing: the file to work on", field="model")
     if "sigma" not in inputs and (kind == "sweep" or (kind == "compress" and "s" in options)):
         work = "a sweep" if kind == "sweep" else "the target s"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from tempfile import TemporaryFile
 from typing import Any
 
 import cabacus
@@ -41,7 +43,13 @@ class LocalWork:
         )
         progress(1, 2)
         with output.open() as file:
-            write_to(file, tensors, inspection.metadata, kind=kind)
+            if kind != "npz" or file.seekable():
+                write_to(file, tensors, inspection.metadata, kind=kind)
+                return
+            with TemporaryFile() as whole:  # a zip archive written to a pipe would have other bytes than a file
+                write_to(whole, tensors, inspection.metadata, kind=kind)
+                whole.seek(0)
+                shutil.copyfileobj(whole, file)
 
     def inspect(self, task: Task) -> Inspection:
         """What a compressed file says of itself."""

@@ -7,7 +7,8 @@ from importlib.metadata import version
 from typing import get_args
 
 from cabacus.options import Candidates, Distortion, Effort, Quantizer
-from cabacus.service.cli import commands, serving
+from cabacus.service.cli import commands, keys, serving
+from cabacus.service.keys import DEFAULT_SCOPES, SCOPES
 from cabacus.service.settings import knobs, variable
 
 STATUS = "exit status: 0 done, 1 the work failed, 2 usage, 3 file or network, 130 interrupted"
@@ -42,7 +43,31 @@ def build_parser() -> argparse.ArgumentParser:
         ("worker", "run a worker; it needs --redis", ("workers", "threads", "redis", "storage", "state", "log_level")),
     ):
         _serving(command(name, text, epilog=epilog), name, flags)
+    _keys(command("keys", "make, list and remove the keys of the API"))
     return parser
+
+
+def _keys(parser: argparse.ArgumentParser) -> None:
+    of = parser.add_subparsers(metavar="ACTION", required=True)
+    adding = of.add_parser("add", help="make a key and print it, once", allow_abbrev=False)
+    adding.add_argument("owner", metavar="OWNER", help="whose jobs are seen with it; an owner may have several keys")
+    adding.add_argument(
+        "--scope",
+        action="append",
+        choices=SCOPES,
+        help=f"what it allows; repeatable; default: {', '.join(DEFAULT_SCOPES)}",
+    )
+    adding.add_argument("--days", type=float, metavar="N", help="how long it is valid; default: for ever")
+    adding.set_defaults(run=keys.add)
+    listing = of.add_parser("list", help="show the keys, without their secrets", allow_abbrev=False)
+    _json(listing)
+    listing.set_defaults(run=keys.show)
+    removing = of.add_parser("remove", help="refuse a key from now on", allow_abbrev=False)
+    removing.add_argument("id", metavar="ID", help="as `cabacus keys list` shows it")
+    removing.set_defaults(run=keys.remove)
+    for action in (adding, listing, removing):
+        action.add_argument("--key-file", metavar="FILE", help=knobs()["key_file"].help)
+        action.add_argument("--state", metavar="FOLDER", help=knobs()["state"].help)
 
 
 def _compress(parser: argparse.ArgumentParser) -> None:
@@ -170,4 +195,8 @@ def _json(parser: argparse.ArgumentParser) -> None:
 
 
 def _server(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--server", metavar="URL", help="let this service do the work, such as http://localhost:8000")
+    parser.add_argument(
+        "--server",
+        metavar="URL",
+        help="let this service do the work, such as http://localhost:8000; its key is in CABACUS_KEY",
+    )

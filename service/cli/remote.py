@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -11,17 +12,17 @@ from cabacus.report import Curve, Report
 from cabacus.service.cli import documents
 from cabacus.service.cli.streams import STANDARD, Output
 from cabacus.service.cli.work import Progress, Task
-from cabacus.service.client import Client, Job, WaitTimeout
+from cabacus.service.client import Client, Job
 
-WAIT_SECONDS = 1.0
-"""Time between two looks at a job's progress; its end is seen at once."""
+KEY_VARIABLE = "CABACUS_KEY"
+"""Holds the key of the service; a flag would show it to everybody on this machine."""
 
 
 class RemoteWork:
     """Implements Work with the service at `url`."""
 
     def __init__(self, url: str) -> None:
-        self._client = Client(url)
+        self._client = Client(url, key=os.environ.get(KEY_VARIABLE) or None)
 
     def compress(self, task: Task, output: Output, progress: Progress) -> Report:
         """Compress a model into `output`."""
@@ -53,11 +54,9 @@ class RemoteWork:
         source = sys.stdin.buffer if task.source == STANDARD else task.source
         job = self._client.submit(kind, source, **files, **task.options)
         try:
-            while True:
-                try:
-                    return self._client.wait(job, timeout=WAIT_SECONDS)
-                except WaitTimeout as waiting:
-                    progress(waiting.job.progress, 1.0)
+            for seen in self._client.events(job):
+                progress(seen.progress, 1.0)
+            return self._client.wait(job)
         except (KeyboardInterrupt, SystemExit):
             self._client.cancel(job)
             raise

@@ -17,6 +17,7 @@ from cabacus.service.client.errors import (
     ClientError,
     ConflictError,
     ConnectionFailed,
+    DeniedError,
     GoneError,
     IntegrityError,
     InvalidRequestError,
@@ -29,6 +30,7 @@ from cabacus.service.client.errors import (
 from cabacus.service.client.synchronous import Client
 from cabacus.service.client.uploads import Source
 from cabacus.service.client.values import File, Job, Result
+from cabacus.service.client.webhooks import read_webhook
 
 __all__ = [
     "AsyncClient",
@@ -37,6 +39,7 @@ __all__ = [
     "ClientError",
     "ConflictError",
     "ConnectionFailed",
+    "DeniedError",
     "File",
     "GoneError",
     "IntegrityError",
@@ -49,4 +52,5 @@ __all__ = [
     "Source",
     "TooLargeError",
     "WaitTimeout",
+    "read_webhook",
 ]

@@ -6,6 +6,7 @@ ClientError
 ├── IntegrityError            what arrived is not what the service has
 └── ProblemError              the service said no, with problem+json
     ├── InvalidRequestError   400, 415, 416, 422: mend the file or the options
+    ├── DeniedError           401, 403: no key, or one that may not
     ├── NotFoundError         404
     ├── ConflictError         409: not ready, failed, another base
     ├── GoneError             410: expired
@@ -57,10 +58,15 @@ class ProblemError(ClientError):
         self.limit: str | None = problem.get("limit")
         self.tensor: str | None = problem.get("tensor")
         self.retry_after = retry_after
+        self.location: str | None = None
 
 
 class InvalidRequestError(ProblemError):
     """The file or the options cannot be used."""
+
+
+class DeniedError(ProblemError):
+    """The service needs a key, or the key does not allow this."""
 
 
 class NotFoundError(ProblemError):
@@ -88,6 +94,8 @@ class ServerError(ProblemError):
 
 
 _BY_STATUS: dict[int, type[ProblemError]] = {
+    401: DeniedError,
+    403: DeniedError,
     404: NotFoundError,
     409: ConflictError,
     410: GoneError,
@@ -114,6 +122,8 @@ def error_of_response(response: httpx.Response) -> ProblemError:
             problem = None
     if not isinstance(problem, dict):
         problem = {"detail": f"{response.status_code} {response.reason_phrase} from {response.request.url}"}
-    return error_of(
+    error = error_of(
         problem, status=response.status_code, retry_after=float(retry_after) if retry_after.isdecimal() else None
     )
+    error.location = response.headers.get("location")
+    return error

@@ -9,6 +9,8 @@ import hashlib
 import json
 import os
 import random
+import re
+import secrets
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,9 +22,10 @@ from typing import IO, Any, TypeAlias, TypeVar
 import httpx
 
 from cabacus.service.client.errors import (
-    BusyError,
+    ConflictError,
     ConnectionFailed,
     IntegrityError,
+    NotFoundError,
     WaitTimeout,
     error_of,
     error_of_response,
@@ -36,7 +39,8 @@ LONGEST_WAIT = 30.0
 """Seconds that one request may wait for a job; longer waits are several requests."""
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 10.0
-_PASSING = frozenset({429, 502, 503, 504})
+MIXED = "multipart/mixed"
+PASSING = frozenset({429, 502, 503, 504})
 
 
 @dataclass(frozen=True)
@@ -86,26 +90,23 @@ class Policy:
 def send(call: Call, policy: Policy) -> Flow[httpx.Response]:
     """Send a request, again where that is safe, and give its response if it is one of success.
 
-    Safe is: what reads or deletes; and an upload that the service refused for want of room, or whose connection was
-    never made, if its body can be sent again.
+    Safe is: what reads or deletes; and an upload whose body can be sent again, since its Idempotency-Key finds the job
+    that an earlier attempt may have made.
     """
-    reads = call.method != "POST"
-    replayable = call.upload is None or call.upload.replayable
+    safe = call.upload is None or call.upload.replayable
     for attempt in range(policy.retries + 1):
         last = attempt == policy.retries
         try:
             response: httpx.Response = yield call
         except httpx.TransportError as error:
-            unsent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-            if last or not (reads or (unsent and replayable)):
+            if last or not safe:
                 raise ConnectionFailed(f"{call.method} /{call.path}: {error or type(error).__name__}") from error
             yield policy.pause(attempt, None)
             continue
         if response.is_success or response.status_code == 304:
             return response
         problem = error_of_response(response)
-        refused = isinstance(problem, BusyError)
-        if last or not ((reads and response.status_code in _PASSING) or (refused and replayable)):
+        if last or not safe or response.status_code not in PASSING:
             raise problem
         yield policy.pause(attempt, problem.retry_after)
     raise AssertionError("the last attempt returns or raises")
@@ -114,10 +115,19 @@ def send(call: Call, policy: Policy) -> Flow[httpx.Response]:
 def submit(
     kind: str, files: Mapping[str, Source | None], options: Mapping[str, object], policy: Policy, *, wait: float = 0.0
 ) -> Flow[httpx.Response]:
-    """Upload and start a job; the response is 202 with the job, or 200 with the result when that came in time."""
-    headers = {"Prefer": f"wait={wait:.0f}", "Accept": "multipart/mixed"} if wait >= 1 else {"Prefer": "respond-async"}
+    """Upload and start a job; the response is the job, or report and result (MIXED) when they came in time."""
+    headers = {"Prefer": f"wait={wait:.0f}", "Accept": MIXED} if wait >= 1 else {"Prefer": "respond-async"}
+    base = files.get("base")
+    if isinstance(base, str) and re.fullmatch(r"[0-9a-f]{64}", base):  # the digest of one that is stored
+        files, options = {**files, "base": None}, {**options, "base": base}
+    headers["Idempotency-Key"] = secrets.token_hex(16)
     call = Call("POST", kind, query_of(options), headers, Upload(files), wait)
-    return (yield from send(call, policy))
+    try:
+        return (yield from send(call, policy))
+    except ConflictError as error:  # an attempt whose answer was lost had made the job
+        if error.code != "idempotency_running" or error.location is None:
+            raise
+        return (yield from send(Call("GET", f"jobs/{error.location.rpartition('/')[2]}"), policy))
 
 
 def submitted(
@@ -139,7 +149,7 @@ def work(
     """Upload, wait until the job is done, and give its result; checked against its digest."""
     deadline = Deadline(timeout)
     response = yield from submit(kind, files, options, policy, wait=deadline.wait())
-    if response.status_code == 200:
+    if response.headers.get("content-type", "").startswith(MIXED):
         return _result_of_mixed(response)
     job = yield from wait(Job.from_json(response.json()), policy, deadline)
     return (yield from result(job, policy))
@@ -215,6 +225,25 @@ def cancel(job: Job | str, policy: Policy) -> Flow[Job]:
     return current if response.status_code == 204 else Job.from_json(response.json())
 
 
+def put_base(digest: str, source: Source, policy: Policy) -> Flow[None]:
+    """Store a base."""
+    yield from send(Call("PUT", f"bases/{digest}", upload=Upload({"model": source})), policy)
+
+
+def has_base(digest: str, policy: Policy) -> Flow[bool]:
+    """Ask whether a base is stored."""
+    try:
+        yield from send(Call("HEAD", f"bases/{digest}"), policy)
+    except NotFoundError:
+        return False
+    return True
+
+
+def delete_base(digest: str, policy: Policy) -> Flow[None]:
+    """Forget a base."""
+    yield from send(Call("DELETE", f"bases/{digest}"), policy)
+
+
 def forget(job: Job | str, policy: Policy) -> Flow[None]:
     """Forget a finished job and its files."""
     yield from send(Call("DELETE", f"jobs/{id_of(job)}"), policy)
@@ -243,7 +272,7 @@ def download(job: Job | str, path: str | PathLike[str], policy: Policy) -> Flow[
                 if response.is_success:
                     continue
                 problem = error_of_response(response)
-                if response.status_code not in _PASSING or attempt == policy.retries:
+                if response.status_code not in PASSING or attempt == policy.retries:
                     raise problem
             yield policy.pause(attempt, None)
         sink.seek(0)
@@ -276,6 +305,10 @@ class Deadline:
     def over(self) -> bool:
         """True when the time is over."""
         return self._end is not None and time.monotonic() >= self._end
+
+    def at_most(self, seconds: float) -> float:
+        """So many seconds, or what remains of the time if that is less; a moment at least."""
+        return seconds if self._end is None else max(0.05, min(seconds, self._end - time.monotonic()))
 
     def wait(self) -> float:
         """Whole seconds for which the next request may wait, at least one."""

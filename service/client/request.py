@@ -21,9 +21,17 @@ def timeouts(wait: float) -> httpx.Timeout:
     return httpx.Timeout(QUIET_SECONDS, connect=CONNECT_SECONDS, read=QUIET_SECONDS + wait)
 
 
-def standing(headers: Mapping[str, str] | None) -> dict[str, str]:
+def standing(key: str | None, headers: Mapping[str, str] | None) -> dict[str, str]:
     """Headers of every request. Results are asked for as they are: their lengths, ranges and digests count."""
-    return {"Accept-Encoding": "identity", **(headers or {})}
+    known = {} if key is None else {"Authorization": f"Bearer {key}"}
+    return {"Accept-Encoding": "identity", **known, **(headers or {})}
+
+
+def streaming(call: Call, read_seconds: float) -> dict[str, Any]:
+    """Keyword arguments of httpx's `stream` for a stream of events, on which silence lasts `read_seconds` at most."""
+    return arguments(call, ExitStack(), asynchronous=False) | {
+        "timeout": httpx.Timeout(QUIET_SECONDS, connect=CONNECT_SECONDS, read=read_seconds)
+    }
 
 
 def arguments(call: Call, stack: ExitStack, *, asynchronous: bool) -> dict[str, Any]:

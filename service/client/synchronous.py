@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from os import PathLike
 from pathlib import Path
@@ -13,7 +14,9 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from cabacus.service.client import flows
-from cabacus.service.client.request import DEFAULT_URL, arguments, standing, timeouts
+from cabacus.service.client.following import Follower
+from cabacus.service.client.progress import Progress, shown
+from cabacus.service.client.request import DEFAULT_URL, arguments, standing, streaming, timeouts
 from cabacus.service.client.uploads import Source
 from cabacus.service.client.values import Job, Result
 
@@ -23,7 +26,8 @@ T = TypeVar("T")
 class Client:
     """Talks to a service at `base_url`; a context manager.
 
-    `retries` bounds how often a request is tried again where that is safe. `transport` replaces the network, in tests.
+    `key` says who calls, where the service asks. `retries` bounds how often a request is tried again where that is
+    safe. `transport` replaces the network, in tests.
     Every method raises the errors of `cabacus.service.client.errors`.
     """
 
@@ -31,12 +35,16 @@ class Client:
         self,
         base_url: str = DEFAULT_URL,
         *,
+        key: str | None = None,
         headers: Mapping[str, str] | None = None,
         retries: int = 4,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._http = httpx.Client(
-            base_url=base_url.rstrip("/") + "/", headers=standing(headers), transport=transport, timeout=timeouts(0)
+            base_url=base_url.rstrip("/") + "/",
+            headers=standing(key, headers),
+            transport=transport,
+            timeout=timeouts(0),
         )
         self._policy = flows.Policy(retries)
 
@@ -60,18 +68,28 @@ class Client:
         importance: Source | None = None,
         base: Source | None = None,
         timeout: float | None = None,
+        progress: Progress = None,
         **options: object,
     ) -> Result:
-        """Compress a model and wait, at most `timeout` seconds; options as of POST /compress (snr_db=30, ...)."""
+        """Compress a model and wait, at most `timeout` seconds; options as of POST /compress (snr_db=30, ...).
+
+        `progress=True` shows a bar; a function is called with the job at each change.
+        """
         files = {"model": source, "sigma": sigma, "importance": importance, "base": base}
-        return self._run(flows.work("compress", files, options, self._policy, timeout=timeout))
+        return self._work("compress", files, options, timeout, progress)
 
     def decompress(
-        self, source: Source, *, base: Source | None = None, timeout: float | None = None, **options: object
+        self,
+        source: Source,
+        *,
+        base: Source | None = None,
+        timeout: float | None = None,
+        progress: Progress = None,
+        **options: object,
     ) -> Result:
         """Decompress a model and wait; options as of POST /decompress (name="fc*", format="npz")."""
         files = {"model": source, "base": base}
-        return self._run(flows.work("decompress", files, options, self._policy, timeout=timeout))
+        return self._work("decompress", files, options, timeout, progress)
 
     def inspect(self, source: Source, *, timeout: float | None = None) -> dict[str, Any]:
         """What is in a compressed model, as JSON values."""
@@ -91,11 +109,14 @@ class Client:
         sigma: Source,
         importance: Source | None = None,
         timeout: float | None = None,
+        progress: Progress = None,
         **options: object,
     ) -> dict[str, Any]:
         """The rate-distortion curve over S (s=range(0, 257, 16)), as JSON values."""
         files = {"model": source, "sigma": sigma, "importance": importance}
-        return self._run(flows.finding("sweep", files, options, self._policy, timeout=timeout))
+        made = self._work("sweep", files, options, timeout, progress)
+        found: dict[str, Any] = json.loads(made.data)
+        return found
 
     def submit(
         self,
@@ -115,6 +136,30 @@ class Client:
     def wait(self, job: Job | str, *, timeout: float | None = None) -> Job:
         """Wait until a job is done. Raises what it failed with, or WaitTimeout after `timeout` seconds."""
         return self._run(flows.wait(job, self._policy, flows.Deadline(timeout)))
+
+    def events(self, job: Job | str, *, timeout: float | None = None) -> Iterator[Job]:
+        """A job at each change, until it has ended; a stream that breaks is opened again where it broke.
+
+        Raises WaitTimeout after `timeout` seconds. A failed job is the last event, not an error.
+
+        >>> for job in client.events(job):                                             # doctest: +SKIP
+        ...     print(job.state, job.progress)
+        """
+        follower = Follower(flows.id_of(job), self._policy, flows.Deadline(timeout))
+        while not follower.over:
+            broke: httpx.TransportError | None = None
+            try:
+                with self._http.stream(**streaming(follower.call(), follower.read_seconds())) as response:
+                    if response.status_code != 200:
+                        response.read()
+                    if follower.accepts(response):
+                        for line in response.iter_lines():
+                            if (seen := follower.read(line)) is not None:
+                                yield seen
+            except httpx.TransportError as error:
+                broke = error
+            if not follower.over:
+                time.sleep(follower.broken(broke).seconds)
 
     def job(self, job: Job | str) -> Job:
         """A job as it stands."""
@@ -143,6 +188,40 @@ class Client:
     def delete(self, job: Job | str) -> None:
         """Forget a finished job and its files."""
         self._run(flows.forget(job, self._policy))
+
+    def put_base(self, digest: str, source: Source) -> None:
+        """Store a model as base, under `cabacus.digest(tensors).hex()`; then `base=digest` codes differences to it.
+
+        Raises TooLargeError, InvalidRequestError, BusyError (429: beyond the key's bytes).
+        """
+        self._run(flows.put_base(digest, source, self._policy))
+
+    def has_base(self, digest: str) -> bool:
+        """Whether a base is stored."""
+        return self._run(flows.has_base(digest, self._policy))
+
+    def delete_base(self, digest: str) -> None:
+        """Forget a base. Raises NotFoundError."""
+        self._run(flows.delete_base(digest, self._policy))
+
+    def _work(
+        self,
+        kind: str,
+        files: Mapping[str, Source | None],
+        options: Mapping[str, object],
+        timeout: float | None,
+        progress: Progress,
+    ) -> Result:
+        """Submit, wait and give the result; with `progress` by way of the job's events."""
+        if progress is None or progress is False:
+            return self._run(flows.work(kind, files, options, self._policy, timeout=timeout))
+        deadline = flows.Deadline(timeout)
+        with shown(progress) as show:
+            job = self._run(flows.submitted(kind, files, options, self._policy))
+            for seen in self.events(job, timeout=timeout):
+                show(seen)
+        job = self._run(flows.wait(job, self._policy, deadline))
+        return self._run(flows.result(job, self._policy))
 
     def _run(self, flow: flows.Flow[T]) -> T:
         """Drive a flow to its end."""

@@ -29,7 +29,10 @@ class File:
 
 @dataclass(frozen=True)
 class Job:
-    """A job as the service last showed it. `error` is its problem document, where it failed; times are in UTC."""
+    """A job as the service last showed it. `error` is its problem document, where it failed; times are in UTC.
+
+    `progress` is a share between 0 and 1; `steps` the steps done and in all, where the work counts them.
+    """
 
     id: str
     kind: str
@@ -39,7 +42,9 @@ class Job:
     finished: datetime | None
     expires: datetime | None
     progress: float
+    steps: tuple[int, int] | None
     attempts: int
+    priority: str
     options: dict[str, Any]
     input: dict[str, File]
     result: File | None
@@ -64,7 +69,9 @@ class Job:
             finished=_moment(value.get("finished")),
             expires=_moment(value.get("expires")),
             progress=float(value.get("progress", 0.0)),
+            steps=(int(steps["done"]), int(steps["total"])) if (steps := value.get("steps")) else None,
             attempts=int(value.get("attempts", 0)),
+            priority=str(value.get("priority", "interactive")),
             options=dict(value.get("options") or {}),
             input={role: File.from_json(file) for role, file in (value.get("input") or {}).items()},
             result=_file(value.get("result")),

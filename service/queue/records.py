@@ -11,17 +11,46 @@ from cabacus.service.job import Blob, Failure, Job, State
 
 
 def new_record(job: Job) -> str:
-    """The part of a job that never changes, as JSON."""
+    """The part of a job that never changes, as JSON. Where its inputs are stored is settled by the queue."""
     return _dump(
         {
             "id": job.id,
             "kind": job.kind,
             "created": job.created,
             "owner": job.owner,
-            "inputs": {role: asdict(blob) for role, blob in job.inputs.items()},
+            "priority": job.priority,
+            "webhook": job.webhook,
+            "source": job.source,
+            "target": job.target,
+            "request": job.request,
+            "inputs": {role: {**asdict(blob), "key": ""} for role, blob in job.inputs.items()},
             "options": job.options,
         }
     )
+
+
+def file_fields(job: Job) -> list[str]:
+    """Role, digest with the file's extension, size and storage key of each input, in turn."""
+    fields: list[str] = []
+    for role, blob in job.inputs.items():
+        fields += [role, digest_of(blob), str(blob.size), blob.key]
+    return fields
+
+
+def digest_of(blob: Blob) -> str:
+    """What makes an upload the same as another: its bytes, and the format that its name in the store says."""
+    return f"{blob.sha256}.{blob.key.rpartition('.')[2]}"
+
+
+def blob_record(blob: Blob) -> str:
+    """A file as JSON, but for its storage key."""
+    return _dump({**asdict(blob), "key": ""})
+
+
+def read_base(text: str) -> Blob:
+    """The file of a stored base: its storage key comes first, its JSON last."""
+    key, _, _, record = text.split(" ", 3)
+    return Blob(**{**json.loads(record), "key": key})
 
 
 def outcome_record(result: Blob | None, report: Blob | None, summary: Mapping[str, object]) -> str:
@@ -43,18 +72,26 @@ def read_job(fields: Mapping[str, str]) -> Job:
     """The job of a hash's fields."""
     fixed: dict[str, Any] = json.loads(fields["job"])
     outcome: dict[str, Any] = json.loads(fields.get("outcome", "{}"))
+    keys = {role: key for role, _, _, key in (line.split(" ") for line in fields["files"].splitlines())}
     return Job(
         id=fixed["id"],
         kind=fixed["kind"],
         created=fixed["created"],
         owner=fixed["owner"],
-        inputs={role: Blob(**blob) for role, blob in fixed["inputs"].items()},
+        priority=fixed["priority"],
+        webhook=fixed["webhook"],
+        source=fixed["source"],
+        target=fixed["target"],
+        request=fixed["request"],
+        inputs={role: Blob(**{**blob, "key": keys[role]}) for role, blob in fixed["inputs"].items()},
         options=fixed["options"],
         state=cast(State, fields["state"]),
+        version=int(fields["version"]),
         started=_moment(fields.get("started")),
         finished=_moment(fields.get("finished")),
         expires=_moment(fields.get("expires")),
         progress=float(fields.get("progress", "0")),
+        steps=(int(fields["done"]), int(fields["total"])) if fields.get("total") else None,
         attempts=int(fields.get("attempts", "0")),
         result=_blob(outcome.get("result")),
         report=_blob(outcome.get("report")),

@@ -1,149 +1,388 @@
-"""The transitions of a job in Redis, as Lua scripts: each is atomic, touches one job, and may run twice.
+"""The transitions of a job in Redis, as Lua scripts: each is atomic, concerns one job, and may run twice.
 
-KEYS are always stream, job, expiry, owner, dead; see redis_streams.py for what they hold. A consumer owns an entry
-while the group's pending list says so; every script that ends or changes a claim checks that first.
+KEYS[1] is the stream and ARGV[1] the root `{namespace}` of every other key, so that all of them lie in one slot; see
+redis_streams.py for what they hold. An entry of the stream is a ticket: it says that there is one more job to do, not
+which. Which, is settled when a consumer starts on it, by priority and then by turns between owners; the tickets of the
+two jobs are swapped. A consumer owns a ticket while the group's pending list says so; every script that ends or changes
+a claim checks that first.
 """
 
-GROUP = "workers"
+from cabacus.service.job import PRIORITIES
+from cabacus.service.queue.port import HISTOGRAMS
 
-_PRELUDE = f"""
-local stream, job, expiry, owner, dead = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+GROUP = "workers"
+OWNERS_LOOKED_AT = 256
+"""Owners that are compared when the next job is chosen; with more that wait, the longest unserved come first."""
+
+_BOUNDS = ", ".join(f"{name} = {{{', '.join(map(repr, bounds))}}}" for name, bounds in HISTOGRAMS.items())
+
+_PRELUDE = (
+    f"""
+local stream, root = KEYS[1], ARGV[1]
 local GROUP = '{GROUP}'
+local PRIORITIES = {{{", ".join(f"'{name}'" for name in PRIORITIES)}}}
+local BOUNDS = {{{_BOUNDS}}}
+local OWNERS = {OWNERS_LOOKED_AT}
+"""
+    + """
+local function at(...) return table.concat({root, ...}, ':') end
 
 local function now()
   local t = redis.call('TIME')
   return string.format('%d.%06d', t[1], t[2])
 end
 
--- How often the entry was handed out, or nothing unless this consumer holds it now.
+-- How often the ticket was handed out, or nothing unless this consumer holds it now.
 local function held(entry, consumer)
   local pending = redis.call('XPENDING', stream, GROUP, entry, entry, 1)[1]
   if pending and pending[2] == consumer then return pending[4] end
 end
 
-local function remove(entry)
-  redis.call('XACK', stream, GROUP, entry)
-  redis.call('XDEL', stream, entry)
+local function ticket(id, job)
+  local entry = redis.call('XADD', stream, '*', 'ticket', 1)
+  redis.call('HSET', job, 'entry', entry)
+  redis.call('HSET', at('tickets'), entry, id)
 end
 
-local function conclude(id, state, seconds, channel)
+local function drop(entry)
+  redis.call('XACK', stream, GROUP, entry)
+  redis.call('XDEL', stream, entry)
+  redis.call('HDEL', at('tickets'), entry)
+end
+
+-- Counts by owner; what is nought is not kept.
+local function count(name, owner, by)
+  if redis.call('HINCRBY', at(name), owner, by) <= 0 then redis.call('HDEL', at(name), owner) end
+end
+
+local function tally(by, ...) redis.call('HINCRBYFLOAT', at('statistics'), table.concat({...}, '|'), by) end
+
+local function observe(name, label, value)
+  local place = 0
+  while BOUNDS[name][place + 1] and value > BOUNDS[name][place + 1] do place = place + 1 end
+  tally(1, 'bucket', name, label, place)
+  tally(value, 'sum', name, label)
+end
+
+local function changed(id, job)
+  redis.call('HINCRBY', job, 'version', 1)
+  redis.call('PUBLISH', at('changed'), id)
+end
+
+local function wait_in_line(id, job)
+  local it = redis.call('HMGET', job, 'owner', 'priority', 'queued', 'place')
+  redis.call('ZADD', at('waiting', it[2]), it[3], id)
+  redis.call('ZADD', at('line', it[2], it[1]), it[4], id)
+  redis.call('ZADD', at('turns', it[2]), 'NX', redis.call('INCR', at('counter')), it[1])
+end
+
+local function leave_line(id, job, served)
+  local it = redis.call('HMGET', job, 'owner', 'priority')
+  redis.call('ZREM', at('waiting', it[2]), id)
+  redis.call('ZREM', at('line', it[2], it[1]), id)
+  if redis.call('EXISTS', at('line', it[2], it[1])) == 0 then
+    redis.call('ZREM', at('turns', it[2]), it[1])
+  elseif served then
+    redis.call('ZADD', at('turns', it[2]), redis.call('INCR', at('counter')), it[1])
+  end
+end
+
+-- The job whose turn it is: of the owners with the least jobs running, the one that was served longest ago.
+local function next_in_line()
+  for _, priority in ipairs(PRIORITIES) do
+    local chosen, least
+    for _, owner in ipairs(redis.call('ZRANGE', at('turns', priority), 0, OWNERS - 1)) do
+      local running = tonumber(redis.call('HGET', at('running'), owner) or '0')
+      if not least or running < least then chosen, least = owner, running end
+    end
+    if chosen then return redis.call('ZRANGE', at('line', priority, chosen), 0, 0)[1] end
+  end
+end
+
+-- One use of an upload less; true if that was the last.
+local function release(owner, digest, size, key)
+  if redis.call('HINCRBY', at('refs'), key, -1) > 0 then return false end
+  redis.call('HDEL', at('refs'), key)
+  redis.call('HDEL', at('uploads'), owner .. '/' .. digest)
+  if tonumber(size) > 0 then count('bytes', owner, -tonumber(size)) end
+  return true
+end
+
+local function conclude(id, job, state, code, seconds)
+  local it = redis.call('HMGET', job, 'state', 'owner', 'kind', 'started', 'entry', 'webhook')
+  if it[1] == 'running' then count('running', it[2], -1) else leave_line(id, job, false) end
+  count('open', it[2], -1)
+  drop(it[5])
   local time = now()
   local expires = string.format('%.6f', tonumber(time) + tonumber(seconds))
   redis.call('HSET', job, 'state', state, 'finished', time, 'expires', expires)
-  redis.call('ZADD', expiry, expires, id)
-  redis.call('PUBLISH', channel, id)
+  redis.call('ZADD', at('expiry'), expires, id)
+  tally(1, 'ended', it[3], state, code)
+  if it[4] and state ~= 'cancelled' then observe('run_seconds', it[3], tonumber(time) - tonumber(it[4])) end
+  if it[6] ~= '' then redis.call('ZADD', at('hooks'), time, id) end
+  changed(id, job)
 end
 """
+)
 
-# ARGV: id, record, created, limit. Returns 0 when the queue is full.
+# ARGV: root, id, record, owner, kind, priority, most jobs, most jobs and bytes of the owner or nothing, once (a digest)
+# and fingerprint or nothing, webhook or nothing, then for each file its role, digest, size and storage key.
+# Returns what became of it, then the record: ok, again (the job of an earlier request), reused, full, jobs or bytes.
 SUBMIT = (
     _PRELUDE
     + """
-if redis.call('EXISTS', job) == 1 then return 1 end
-if redis.call('XLEN', stream) >= tonumber(ARGV[4]) then return 0 end
-local entry = redis.call('XADD', stream, '*', 'id', ARGV[1])
-redis.call('HSET', job, 'job', ARGV[2], 'state', 'queued', 'entry', entry, 'tries', 0)
-redis.call('ZADD', owner, ARGV[3], ARGV[1])
-return 1
+local id, owner = ARGV[2], ARGV[4]
+local job = at('job', id)
+if redis.call('EXISTS', job) == 1 then return {'ok', redis.call('HGETALL', job)} end
+local once = ''
+if ARGV[10] ~= '' then
+  once = at('once', owner, ARGV[10])
+  local known = redis.call('HMGET', once, 'id', 'fingerprint')
+  if known[1] then
+    if known[2] ~= ARGV[11] then return {'reused'} end
+    return {'again', redis.call('HGETALL', at('job', known[1]))}
+  end
+end
+if redis.call('XLEN', stream) >= tonumber(ARGV[7]) then return {'full'} end
+if ARGV[8] ~= '' and tonumber(redis.call('HGET', at('open'), owner) or '0') >= tonumber(ARGV[8]) then
+  return {'jobs'}
+end
+local files, fresh, size = {}, {}, 0
+for n = 13, #ARGV, 4 do
+  local name = owner .. '/' .. ARGV[n + 1]
+  local key = fresh[name] or redis.call('HGET', at('uploads'), name)
+  if not key then
+    key, size = ARGV[n + 3], size + tonumber(ARGV[n + 2])
+    fresh[name] = key
+  end
+  files[#files + 1] = table.concat({ARGV[n], ARGV[n + 1], ARGV[n + 2], key}, ' ')
+end
+if ARGV[9] ~= '' and tonumber(redis.call('HGET', at('bytes'), owner) or '0') + size > tonumber(ARGV[9]) then
+  return {'bytes'}
+end
+for name, key in pairs(fresh) do redis.call('HSET', at('uploads'), name, key) end
+for _, file in ipairs(files) do redis.call('HINCRBY', at('refs'), string.match(file, '[^ ]+$'), 1) end
+if size > 0 then count('bytes', owner, size) end
+if once ~= '' then redis.call('HSET', once, 'id', id, 'fingerprint', ARGV[11]) end
+redis.call('HSET', job, 'job', ARGV[3], 'state', 'queued', 'tries', 0, 'version', 0, 'owner', owner, 'kind', ARGV[5],
+  'priority', ARGV[6], 'queued', now(), 'place', redis.call('INCR', at('counter')), 'webhook', ARGV[12],
+  'files', table.concat(files, '\\n'), 'once', once)
+ticket(id, job)
+wait_in_line(id, job)
+count('open', owner, 1)
+redis.call('ZADD', at('owner', owner), redis.call('HGET', job, 'place'), id)
+tally(1, 'submitted', ARGV[5], ARGV[6])
+tally(size, 'stored_bytes')
+return {'ok', redis.call('HGETALL', job)}
 """
 )
 
-# ARGV: entry, consumer, 1 to count one more delivery. Returns the record; nothing when there is nothing to do.
+# ARGV: root, entry, consumer, 1 to count one more delivery. Returns the record; nothing when there is nothing to do.
 START = (
     _PRELUDE
     + """
-local count = held(ARGV[1], ARGV[2])
-if not count then return false end
-local state = redis.call('HGET', job, 'state')
-if redis.call('HGET', job, 'entry') ~= ARGV[1] or (state ~= 'queued' and state ~= 'running') then
-  remove(ARGV[1])
+local entry, consumer = ARGV[2], ARGV[3]
+local deliveries = held(entry, consumer)
+if not deliveries then return false end
+local id = redis.call('HGET', at('tickets'), entry)
+local job = id and at('job', id)
+local state = id and redis.call('HGET', job, 'state')
+if state ~= 'queued' and state ~= 'running' then
+  drop(entry)
   return false
 end
-if ARGV[3] == '1' then
-  redis.call('XCLAIM', stream, GROUP, ARGV[2], 0, ARGV[1])
-  count = count + 1
+if state == 'queued' then
+  local chosen = next_in_line()
+  if chosen and chosen ~= id then
+    local other = redis.call('HGET', at('job', chosen), 'entry')
+    redis.call('HSET', at('tickets'), entry, chosen, other, id)
+    redis.call('HSET', job, 'entry', other)
+    id, job = chosen, at('job', chosen)
+    redis.call('HSET', job, 'entry', entry)
+  end
+  leave_line(id, job, true)
+  local it = redis.call('HMGET', job, 'owner', 'kind', 'queued', 'tries')
+  count('running', it[1], 1)
+  redis.call('HSET', job, 'tries', it[4] + 1 - deliveries)  -- what the ticket went through before was another's
+  if redis.call('HSETNX', job, 'started', now()) == 1 then
+    observe('wait_seconds', it[2], tonumber(now()) - tonumber(it[3]))
+  end
 end
-count = count + tonumber(redis.call('HGET', job, 'tries'))
-redis.call('HSET', job, 'state', 'running', 'consumer', ARGV[2], 'attempts', count, 'progress', 0)
-redis.call('HSETNX', job, 'started', now())
+if ARGV[4] == '1' then
+  redis.call('XCLAIM', stream, GROUP, consumer, 0, entry)
+  deliveries = deliveries + 1
+end
+local it = redis.call('HMGET', job, 'tries', 'kind')
+redis.call('HSET', job, 'state', 'running', 'consumer', consumer, 'attempts', it[1] + deliveries, 'progress', 0)
+redis.call('HDEL', job, 'done', 'total')
+tally(1, 'runs', it[2])
+changed(id, job)
 return redis.call('HGETALL', job)
 """
 )
 
-# ARGV: entry, consumer, progress or nothing. Returns 0 when the claim is lost.
+# ARGV: root, id, entry, consumer, then progress, steps done and steps in all, or nothing. Returns 0 when it is lost.
 HEARTBEAT = (
     _PRELUDE
     + """
-if not held(ARGV[1], ARGV[2]) or redis.call('HGET', job, 'state') ~= 'running' then return 0 end
-redis.call('XCLAIM', stream, GROUP, ARGV[2], 0, ARGV[1], 'JUSTID')
-if ARGV[3] ~= '' then redis.call('HSET', job, 'progress', ARGV[3]) end
+local id = ARGV[2]
+local job = at('job', id)
+local known = redis.call('HMGET', job, 'state', 'progress', 'entry')
+if not held(ARGV[3], ARGV[4]) or known[1] ~= 'running' or known[3] ~= ARGV[3] then return 0 end
+redis.call('XCLAIM', stream, GROUP, ARGV[4], 0, ARGV[3], 'JUSTID')
+if ARGV[5] ~= '' and ARGV[5] ~= known[2] then
+  redis.call('HSET', job, 'progress', ARGV[5], 'done', ARGV[6], 'total', ARGV[7])
+  changed(id, job)
+end
 return 1
 """
 )
 
-# ARGV: entry, consumer, id, state, field and its text, seconds to keep, channel, letters to keep or nothing.
-# Returns 0 when the claim is lost.
+# ARGV: root, id, entry, consumer, state, field and its text, seconds to keep, letters to keep or nothing, failure code,
+# bytes of the output, then original and compressed bytes or nothing. Returns 0 when the claim is lost.
 CONCLUDE = (
     _PRELUDE
     + """
-local known = redis.call('HMGET', job, 'state', 'entry', 'consumer')
-if known[1] == ARGV[4] and known[2] == ARGV[1] and known[3] == ARGV[2] then return 1 end
-if known[1] ~= 'running' or not held(ARGV[1], ARGV[2]) then return 0 end
-redis.call('HSET', job, ARGV[5], ARGV[6])
-if ARGV[4] == 'done' then redis.call('HSET', job, 'progress', 1) end
-remove(ARGV[1])
-conclude(ARGV[3], ARGV[4], ARGV[7], ARGV[8])
+local id, state = ARGV[2], ARGV[5]
+local job = at('job', id)
+local known = redis.call('HMGET', job, 'state', 'entry', 'consumer', 'kind', 'owner')
+if known[1] == state and known[2] == ARGV[3] and known[3] == ARGV[4] then return 1 end
+if known[1] ~= 'running' or known[2] ~= ARGV[3] or not held(ARGV[3], ARGV[4]) then return 0 end
+redis.call('HSET', job, ARGV[6], ARGV[7], 'output_bytes', ARGV[11])
+if ARGV[11] ~= '0' then count('bytes', known[5], ARGV[11]) end
+tally(ARGV[11], 'stored_bytes')
+if state == 'done' then redis.call('HSET', job, 'progress', 1) end
+if ARGV[12] ~= '' then
+  tally(ARGV[12], 'original_bytes', known[4])
+  tally(ARGV[13], 'compressed_bytes', known[4])
+  if tonumber(ARGV[13]) > 0 then observe('ratio', known[4], ARGV[12] / ARGV[13]) end
+end
+conclude(id, job, state, ARGV[10], ARGV[8])
 if ARGV[9] ~= '' then
-  redis.call('XADD', dead, 'MAXLEN', '~', ARGV[9], '*', 'id', ARGV[3], 'time', now(), 'failure', ARGV[6])
+  redis.call('XADD', at('dead'), 'MAXLEN', '~', ARGV[9], '*', 'id', id, 'time', now(), 'failure', ARGV[7])
+  tally(1, 'dead_letters', known[4])
 end
 return 1
 """
 )
 
-# ARGV: id, seconds to keep, channel. Returns the record.
+# ARGV: root, id, seconds to keep. Returns the record.
 CANCEL = (
     _PRELUDE
     + """
-local known = redis.call('HMGET', job, 'state', 'entry')
-if known[1] == 'queued' or known[1] == 'running' then
-  remove(known[2])
-  conclude(ARGV[1], 'cancelled', ARGV[2], ARGV[3])
-end
+local job = at('job', ARGV[2])
+local state = redis.call('HGET', job, 'state')
+if state == 'queued' or state == 'running' then conclude(ARGV[2], job, 'cancelled', '', ARGV[3]) end
 return redis.call('HGETALL', job)
 """
 )
 
-# ARGV: entry, consumer, id.
+# ARGV: root, entry, consumer.
 HAND_BACK = (
     _PRELUDE
     + """
-local count = held(ARGV[1], ARGV[2])
-if not count then return 0 end
-local known = redis.call('HMGET', job, 'state', 'entry', 'tries')
-remove(ARGV[1])
-if known[2] ~= ARGV[1] or (known[1] ~= 'queued' and known[1] ~= 'running') then return 0 end
-local entry = redis.call('XADD', stream, '*', 'id', ARGV[3])
-redis.call('HSET', job, 'state', 'queued', 'entry', entry, 'tries', known[3] + count - 1, 'progress', 0)
+local deliveries = held(ARGV[2], ARGV[3])
+if not deliveries then return 0 end
+local id = redis.call('HGET', at('tickets'), ARGV[2])
+drop(ARGV[2])
+if not id then return 0 end
+local job = at('job', id)
+local known = redis.call('HMGET', job, 'state', 'tries', 'owner')
+if known[1] ~= 'queued' and known[1] ~= 'running' then return 0 end
+if known[1] == 'running' then
+  count('running', known[3], -1)
+  redis.call('HSET', job, 'state', 'queued', 'tries', known[2] + deliveries - 1, 'progress', 0)
+  wait_in_line(id, job)
+  changed(id, job)
+end
+ticket(id, job)
 return 1
 """
 )
 
-# ARGV: id, lease in seconds, 'due' or 'final': what the job must be. Returns the record that was hidden.
+# ARGV: root, id, lease in seconds, 'due' or 'final': what the job must be. Returns the record that was hidden; its
+# field garbage names the uploads that no other job needs.
 HIDE = (
     _PRELUDE
     + """
+local id = ARGV[2]
+local job = at('job', id)
 local time = tonumber(now())
 if redis.call('EXISTS', job) == 0 then
-  redis.call('ZREM', expiry, ARGV[1])
+  redis.call('ZREM', at('expiry'), id)
   return false
 end
-local score = redis.call('ZSCORE', expiry, ARGV[1])
+local score = redis.call('ZSCORE', at('expiry'), id)
 if not score then return false end
-if ARGV[3] == 'due' and tonumber(score) > time then return false end
-if ARGV[3] == 'final' and redis.call('HEXISTS', job, 'hidden') == 1 then return false end
-redis.call('HSET', job, 'hidden', 1)
-redis.call('ZREM', owner, ARGV[1])
-redis.call('ZADD', expiry, string.format('%.6f', time + tonumber(ARGV[2])), ARGV[1])
+if ARGV[4] == 'due' and tonumber(score) > time then return false end
+local known = redis.call('HMGET', job, 'hidden', 'owner', 'files', 'output_bytes', 'once')
+if ARGV[4] == 'final' and known[1] then return false end
+if not known[1] then
+  local garbage, size = {}, tonumber(known[4] or '0')
+  for digest, bytes, key in string.gmatch(known[3], '[^ \\n]+ ([^ \\n]+) ([^ \\n]+) ([^ \\n]+)') do
+    if release(known[2], digest, bytes, key) then garbage[#garbage + 1] = key end
+  end
+  if size > 0 then count('bytes', known[2], -size) end
+  if known[5] ~= '' then redis.call('DEL', known[5]) end
+  redis.call('ZREM', at('owner', known[2]), id)
+  redis.call('ZREM', at('hooks'), id)
+  redis.call('HSET', job, 'hidden', 1, 'garbage', table.concat(garbage, ' '))
+  changed(id, job)
+end
+redis.call('ZADD', at('expiry'), string.format('%.6f', time + tonumber(ARGV[3])), id)
 return redis.call('HGETALL', job)
+"""
+)
+
+# ARGV: root, owner, digest, then digest, size and storage key of the file, its JSON, most bytes or nothing.
+# Returns kept or known, then storage key and JSON; or bytes.
+KEEP_BASE = (
+    _PRELUDE
+    + """
+local owner, name = ARGV[2], ARGV[2] .. '/' .. ARGV[3]
+local known = redis.call('HGET', at('bases'), name)
+if known then return {'known', known} end
+local file = owner .. '/' .. ARGV[4]
+local key = redis.call('HGET', at('uploads'), file)
+if not key then
+  key = ARGV[6]
+  if ARGV[8] ~= '' and tonumber(redis.call('HGET', at('bytes'), owner) or '0') + ARGV[5] > tonumber(ARGV[8]) then
+    return {'bytes'}
+  end
+  redis.call('HSET', at('uploads'), file, key)
+  if ARGV[5] ~= '0' then count('bytes', owner, ARGV[5]) end
+  tally(ARGV[5], 'stored_bytes')
+end
+redis.call('HINCRBY', at('refs'), key, 1)
+local record = table.concat({key, ARGV[4], ARGV[5], ARGV[7]}, ' ')
+redis.call('HSET', at('bases'), name, record)
+return {'kept', record}
+"""
+)
+
+# ARGV: root, owner, digest. Returns the storage key that nothing needs any more, or nothing.
+DROP_BASE = (
+    _PRELUDE
+    + """
+local owner, name = ARGV[2], ARGV[2] .. '/' .. ARGV[3]
+local known = redis.call('HGET', at('bases'), name)
+if not known then return false end
+redis.call('HDEL', at('bases'), name)
+local key, digest, size = string.match(known, '^([^ ]+) ([^ ]+) ([^ ]+)')
+return release(owner, digest, size, key) and key
+"""
+)
+
+# ARGV: root, how many, lease in seconds. Returns the ids of jobs whose end is to be told.
+HOOKS = (
+    _PRELUDE
+    + """
+local time = now()
+local due = redis.call('ZRANGEBYSCORE', at('hooks'), '-inf', time, 'LIMIT', 0, ARGV[2])
+for _, id in ipairs(due) do
+  redis.call('ZADD', at('hooks'), string.format('%.6f', tonumber(time) + tonumber(ARGV[3])), id)
+  redis.call('HINCRBY', at('job', id), 'told', 1)
+end
+return due
 """
 )

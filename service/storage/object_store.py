@@ -62,9 +62,14 @@ class ObjectStore:
                     yield chunk
 
         try:
-            await obstore.put_async(self._store, key, counted(), chunk_size=PART_BYTES, max_concurrency=PARTS_IN_FLIGHT)
-        except BaseException:
+            with _translated():
+                await obstore.put_async(
+                    self._store, key, counted(), chunk_size=PART_BYTES, max_concurrency=PARTS_IN_FLIGHT
+                )
+        except BaseException as error:
             self._drop_empty_folders(key)
+            if isinstance(error, FileNotFoundError):
+                raise OSError("the store does not answer: its bucket or folder is not there") from error
             raise
         return Blob(key, size, digest.hexdigest())
 
@@ -169,6 +174,8 @@ def _translated() -> Iterator[None]:
     """Say OSError where the store says an error of its own, with the first line of what it tells."""
     try:
         yield
+    except FileNotFoundError:  # one of Python's own
+        raise
     except BaseError as error:
         raise OSError(f"the store does not answer: {str(error).partition(chr(10))[0]}") from error
 

@@ -21,9 +21,14 @@ class TooLarge(Exception):
         self.limit = limit
 
 
+def is_key(key: str) -> bool:
+    """True for what `check_key` takes."""
+    return len(key) <= MAX_KEY and _KEY.fullmatch(key) is not None
+
+
 def check_key(key: str) -> str:
     """The key, if it is a relative path of letters, digits, `_`, `-` and `.`, no part of which begins with a dot."""
-    if len(key) > MAX_KEY or _KEY.fullmatch(key) is None:
+    if not is_key(key):
         raise ValueError(f"{key[:MAX_KEY]!r} is no storage key")
     return key
 
@@ -60,3 +65,13 @@ class Store(Protocol):
 
     def folders(self, prefix: str, *, older_seconds: float) -> AsyncIterator[str]:
         """The parts that follow `prefix` and a slash in keys, each once, whose objects are all older than that."""
+
+
+class Buckets(Protocol):
+    """Objects elsewhere, by URL. All methods are coroutines; a place that does not answer raises OSError."""
+
+    async def fetch(self, url: str, path: Path, *, limit: int) -> None:
+        """Bring an object into a new local file. Raises KeyError when it is not there, TooLarge beyond `limit`."""
+
+    async def put(self, url: str, path: Path) -> None:
+        """Write a local file as an object, in place of one that was there."""

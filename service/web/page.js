@@ -1,103 +1,386 @@
-// Sends a file, waits for its job, and shows the figures and a link to the result. Nothing is loaded from elsewhere.
+// The page: sends a file, follows its job, shows what came of it, and lists the latest jobs. Nothing is loaded from
+// elsewhere.
 "use strict";
 
-const form = document.getElementById("form");
-const file = document.getElementById("file");
-const snr = document.getElementById("snr");
-const outcome = document.getElementById("outcome");
-const button = form.querySelector("button");
+import { curve, histogram } from "./charts.js";
+import { button, bytes, decibels, element, figure, moment, whole } from "./format.js";
+import { Refused, ask, askJson, download, follow, needsKey, upload, useKey } from "./service.js";
+
+const QUALITIES = [15, 20, 25, 30, 35, 40, 45];
+const REFRESH = 2000;
+const HINTS = {
+  snr_db: "Higher is closer to the original and larger. At 30 dB 99.9 % of the weights' energy is kept.",
+  bits_per_weight: "The size of the whole file, 32 bits being that of float32.",
+  ratio: "10: a tenth of the original's size.",
+  max_bytes: "The file is at most this long.",
+  "": "Chosen so that the network's results stay the same for all practical purposes.",
+};
+const DEFAULTS = { snr_db: 30, bits_per_weight: 2.5, ratio: 10, max_bytes: 1000000, "": "" };
+const by = (id) => document.getElementById(id);
+
+let shown = null; // the job that is shown
+let source = null; // the file that it was made from, if it was sent from here
+let busy = false;
 
 for (const place of document.querySelectorAll(".origin")) {
   place.textContent = new URL(".", location.href).href.replace(/\/$/, "");
 }
 
-function show(...nodes) {
-  outcome.className = "";
-  outcome.replaceChildren(...nodes);
+// -- sending ----------------------------------------------------------------------------------------------------------
+
+function isCompressed(file) {
+  return file.name.toLowerCase().endsWith(".cabac");
 }
 
-function element(name, text) {
-  const made = document.createElement(name);
-  made.textContent = text;
-  return made;
+function adapt() {
+  const file = by("file").files[0];
+  const back = Boolean(file && isCompressed(file));
+  by("targets").hidden = back;
+  by("send").textContent = back ? "Decompress" : "Compress";
+  const target = by("target").value;
+  by("hint").textContent = back ? "The model comes back as safetensors." : HINTS[target];
+  by("value").disabled = target === "";
+  by("value").required = target !== "" && !back;
 }
 
-async function answer(response) {
-  const body = await response.json();
-  if (!response.ok) throw new Error(body.detail || response.statusText);
-  return body;
+by("target").addEventListener("change", () => {
+  by("value").value = DEFAULTS[by("target").value];
+  adapt();
+});
+by("file").addEventListener("change", adapt);
+adapt();
+
+function say(text, failed = false) {
+  by("status").textContent = text;
+  by("status").className = failed ? "failed" : "";
 }
 
-async function send(model) {
-  const compressed = model.name.endsWith(".cabac");
-  const query = compressed ? "" : `?snr_db=${encodeURIComponent(snr.value)}`;
-  const form = new FormData();
-  form.append("model", model);
-  show(element("p", `Sending ${model.name} (${bytes(model.size)}) …`));
-  let job = await answer(await fetch((compressed ? "decompress" : "compress") + query, { method: "POST", body: form }));
-  while (job.state === "queued" || job.state === "running") {
-    show(element("p", `The job is ${job.state}: ${Math.round(100 * job.progress)} %`));
-    job = await answer(await fetch(`jobs/${job.id}`, { headers: { Prefer: "wait=2" } }));
+function explain(error) {
+  const problem = error instanceof Refused ? error.problem : {};
+  const place = problem.tensor ? ` (tensor ${problem.tensor})` : "";
+  return `It did not work. ${error.message.charAt(0).toUpperCase()}${error.message.slice(1)}${place}`;
+}
+
+async function run(file) {
+  if (busy) return;
+  busy = true;
+  by("send").disabled = true;
+  const back = isCompressed(file);
+  const query = new URLSearchParams();
+  if (!back) {
+    query.set("histogram", "true");
+    if (by("target").value) query.set(by("target").value, by("value").value);
   }
-  if (job.state !== "done") throw new Error(job.error ? job.error.detail : `The job is ${job.state}.`);
-  finished(job);
-}
-
-function finished(job) {
-  const link = element("a", `Download ${job.result.name} (${bytes(job.result.bytes)})`);
-  link.href = `jobs/${job.id}/result`;
-  const table = document.createElement("table");
-  const figures = [
-    ["Before", job.summary.original_bytes, bytes],
-    ["After", job.summary.bytes, bytes],
-    ["Times smaller", job.summary.ratio, (value) => value.toFixed(2)],
-    ["Bits per weight", job.summary.bits_per_weight, (value) => value.toFixed(3)],
-    ["Signal-to-noise ratio", job.summary.snr_db, (value) => `${value.toFixed(2)} dB`],
-  ];
-  for (const [name, value, format] of figures) {
-    if (typeof value !== "number") continue;
-    const row = table.insertRow();
-    row.append(element("th", name), element("td", format(value)));
-    row.firstChild.scope = "row";
-  }
-  const paragraph = document.createElement("p");
-  paragraph.append(link);
-  if (job.report) {
-    const report = element("a", "the report, tensor by tensor");
-    report.href = `jobs/${job.id}/report`;
-    paragraph.append(" · ", report);
-  }
-  show(table, paragraph);
-}
-
-function bytes(count) {
-  if (count < 1e3) return `${count} bytes`;
-  return count < 1e6 ? `${(count / 1e3).toFixed(1)} kB` : `${(count / 1e6).toFixed(2)} MB`;
-}
-
-async function run(model) {
-  button.disabled = true;
+  by("current").hidden = false;
+  by("current-title").textContent = file.name;
+  by("result").hidden = true;
+  by("working").hidden = false;
+  by("cancel").disabled = true;
+  by("progress").removeAttribute("value");
+  say(`Sending ${file.name}, ${bytes(file.size)} …`);
+  by("current").scrollIntoView({ block: "nearest" });
   try {
-    await send(model);
+    const job = await upload(`${back ? "decompress" : "compress"}?${query}`, file, (share) => {
+      by("progress").value = share;
+    });
+    source = back ? null : file;
+    await watch(job);
   } catch (error) {
-    show(element("p", `It did not work: ${error.message}`));
-    outcome.className = "failed";
+    by("working").hidden = true;
+    say(explain(error), true);
+    if (error instanceof Refused && error.status === 401) askForKey(error.message);
   } finally {
-    button.disabled = false;
+    busy = false;
+    by("send").disabled = false;
   }
 }
 
-form.addEventListener("submit", (event) => {
+by("form").addEventListener("submit", (event) => {
   event.preventDefault();
-  if (file.files.length) run(file.files[0]);
+  if (by("file").files.length) run(by("file").files[0]);
 });
 document.addEventListener("dragover", (event) => {
   event.preventDefault();
   document.body.classList.add("dropping");
 });
-document.addEventListener("dragleave", () => document.body.classList.remove("dropping"));
+document.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) document.body.classList.remove("dropping");
+});
 document.addEventListener("drop", (event) => {
   event.preventDefault();
   document.body.classList.remove("dropping");
-  if (event.dataTransfer.files.length && !button.disabled) run(event.dataTransfer.files[0]);
+  if (!event.dataTransfer.files.length) return;
+  by("file").files = event.dataTransfer.files;
+  adapt();
+  run(event.dataTransfer.files[0]);
 });
+
+// -- one job ----------------------------------------------------------------------------------------------------------
+
+async function watch(job) {
+  shown = job;
+  by("working").hidden = false;
+  by("cancel").disabled = false;
+  by("cancel").onclick = async () => {
+    by("cancel").disabled = true;
+    try {
+      await ask(`jobs/${job.id}`, { method: "DELETE" });
+    } catch (error) {
+      say(explain(error), true);
+    }
+  };
+  list();
+  const ended = await follow(job.id, (current) => {
+    const steps = current.steps ? `, ${whole(current.steps.done)} of ${whole(current.steps.total)}` : "";
+    if (current.state === "running") {
+      if (current.progress) by("progress").value = current.progress;
+      else by("progress").removeAttribute("value");
+      say(`Working: ${Math.round(100 * current.progress)} %${steps}`);
+    } else if (current.state === "queued") {
+      by("progress").removeAttribute("value");
+      say("Waiting for its turn …");
+    }
+  });
+  by("working").hidden = true;
+  list();
+  if (shown.id !== job.id) return;
+  if (ended.state === "done") await show(ended);
+  else if (ended.state === "cancelled") say("Cancelled.");
+  else say(explain(new Refused(ended.error.status, ended.error)), true);
+}
+
+async function show(job) {
+  shown = job;
+  by("current").hidden = false;
+  by("working").hidden = true;
+  const name = job.input.model ? job.input.model.name : job.id;
+  by("current-title").textContent = job.result.name;
+  const { original_bytes: before, bytes: after, ratio, bits_per_weight: rate, snr_db: snr } = job.summary;
+  const compressed = job.kind === "compress";
+  say(compressed ? `Done: ${name} is ${figure(ratio, 1)} times smaller.` : `Done: ${job.result.name} is ready.`);
+  const figures = compressed
+    ? [
+        ["Before", bytes(before)],
+        ["After", bytes(after)],
+        ["Times smaller", figure(ratio, 2)],
+        ["Bits per weight", figure(rate, 3)],
+        ["Signal-to-noise ratio", decibels(snr)],
+      ]
+    : [["Size", bytes(job.result.bytes)]];
+  by("figures").replaceChildren(
+    ...figures.map(([label, value]) => {
+      const pair = element("div");
+      pair.append(element("dt", label), element("dd", value));
+      return pair;
+    }),
+  );
+  const save = button(`Download ${job.result.name}, ${bytes(job.result.bytes)}`, `Download ${job.result.name}`, () =>
+    take(`jobs/${job.id}/result`, job.result.name),
+  );
+  save.className = "main";
+  const parts = [save];
+  if (job.report && job.report.sha256 !== job.result.sha256) {
+    parts.push(button("Report (JSON)", "Download the report", () => take(`jobs/${job.id}/report`, job.report.name)));
+  }
+  by("downloads").replaceChildren(...parts);
+  by("histogram").replaceChildren();
+  by("curve").replaceChildren();
+  by("layers-part").hidden = !compressed;
+  by("curve-part").hidden = !(compressed && source && source.name.startsWith(name.replace(/\.[^.]*$/, "")));
+  by("result").hidden = false;
+  by("current-title").focus({ preventScroll: true });
+  by("current").scrollIntoView({ block: "start", behavior: "smooth" });
+  if (compressed) layers(await askJson(`jobs/${job.id}/report`));
+}
+
+async function take(path, name) {
+  try {
+    await download(path, name);
+  } catch (error) {
+    say(explain(error), true);
+  }
+}
+
+// -- layers -----------------------------------------------------------------------------------------------------------
+
+const COLUMNS = [
+  ["Layer", (row) => row.name, (row) => row.name],
+  ["Type", (row) => row.dtype, (row) => row.dtype],
+  ["Shape", (row) => row.shape.join(" × ") || "scalar", (row) => row.parameters],
+  ["Weights", (row) => whole(row.parameters), (row) => row.parameters],
+  ["Size", (row) => bytes(row.bytes), (row) => row.bytes],
+  ["Bits per weight", (row) => figure(row.bits_per_weight, 3), (row) => row.bits_per_weight],
+  ["SNR in dB", (row) => (typeof row.snr_db === "number" ? row.snr_db.toFixed(2) : "∞"), (row) => row.snr_db ?? Infinity],
+  ["Not zero", (row) => percent(row.nonzero, row.parameters), (row) => row.nonzero / (row.parameters || 1)],
+];
+
+function percent(part, all) {
+  return all ? `${((100 * part) / all).toFixed(1)} %` : "–";
+}
+
+function layers(report) {
+  const rows = report.tensors;
+  let order = { column: 0, down: false, natural: true };
+  const head = by("layers").tHead.rows[0];
+  const body = by("layers").tBodies[0];
+
+  function draw() {
+    const sorted = [...rows];
+    if (!order.natural) {
+      const value = COLUMNS[order.column][2];
+      sorted.sort((one, other) => {
+        const [a, b] = [value(one), value(other)];
+        const before = typeof a === "string" ? a.localeCompare(b, "en", { numeric: true }) : a === b ? 0 : a < b ? -1 : 1;
+        return order.down ? -before : before;
+      });
+    }
+    body.replaceChildren(
+      ...sorted.map((row) => {
+        const line = element("tr");
+        const first = element("th", undefined, { scope: "row" });
+        if (row.levels) {
+          first.append(
+            button(row.name, `Histogram of ${row.name}`, () => {
+              picture(by("histogram"), histogram(row.levels, row.name), `Levels of ${row.name}, step ${figure(row.step, 6)}. `);
+              by("histogram").scrollIntoView({ block: "nearest", behavior: "smooth" });
+            }),
+          );
+        } else {
+          first.textContent = row.name;
+        }
+        line.append(first, ...COLUMNS.slice(1).map(([, text]) => element("td", text(row))));
+        return line;
+      }),
+    );
+  }
+
+  head.replaceChildren(
+    ...COLUMNS.map(([name], column) => {
+      const cell = element("th", undefined, { scope: "col", "aria-sort": "none" });
+      cell.append(
+        button(name, `Sort by ${name}`, () => {
+          order = { column, down: order.column === column && !order.natural ? !order.down : false, natural: false };
+          for (const other of head.cells) other.setAttribute("aria-sort", "none");
+          cell.setAttribute("aria-sort", order.down ? "descending" : "ascending");
+          draw();
+        }),
+      );
+      return cell;
+    }),
+  );
+  draw();
+  const lossy = rows.filter((row) => row.levels);
+  if (lossy.length) {
+    const sums = lossy[0].levels.map((_, place) => lossy.reduce((sum, row) => sum + row.levels[place], 0));
+    picture(by("histogram"), histogram(sums, "All lossy layers together"), "");
+  }
+}
+
+function picture(place, { svg, text }, prefix) {
+  place.replaceChildren(svg, element("figcaption", prefix + text));
+}
+
+// -- the curve --------------------------------------------------------------------------------------------------------
+
+by("draw").addEventListener("click", async () => {
+  const job = shown;
+  const points = [];
+  by("draw").disabled = true;
+  try {
+    for (const quality of QUALITIES) {
+      by("draw").textContent = `Drawing: ${points.length} of ${QUALITIES.length} …`;
+      const query = new URLSearchParams({ snr_db: quality, priority: "bulk" });
+      const begun = await upload(`compress?${query}`, source, () => {});
+      const ended = await follow(begun.id, () => {});
+      if (ended.state !== "done") throw new Error(ended.error ? ended.error.detail : `a job was ${ended.state}`);
+      points.push({ rate: ended.summary.bits_per_weight, snr: ended.summary.snr_db ?? quality });
+      await ask(`jobs/${begun.id}`, { method: "DELETE" });
+      if (shown.id !== job.id) return;
+      const own = { rate: job.summary.bits_per_weight, snr: job.summary.snr_db };
+      picture(by("curve"), curve(points, typeof own.snr === "number" ? own : null), "");
+    }
+  } catch (error) {
+    by("curve").replaceChildren(element("p", explain(error), { class: "failed" }));
+  } finally {
+    by("draw").textContent = "Draw the curve";
+    by("draw").disabled = false;
+  }
+});
+
+// -- the list ---------------------------------------------------------------------------------------------------------
+
+let timer = 0;
+
+async function list() {
+  clearTimeout(timer);
+  try {
+    const { jobs } = await askJson("jobs?limit=20");
+    by("keys").hidden = true;
+    by("no-jobs").hidden = jobs.length > 0;
+    by("jobs").hidden = jobs.length === 0;
+    by("jobs").tBodies[0].replaceChildren(...jobs.map(line));
+    const active = jobs.some((job) => !job.finished);
+    if (active && !document.hidden) timer = setTimeout(list, REFRESH);
+  } catch (error) {
+    if (error instanceof Refused && error.status === 401) askForKey(needsKey() ? error.message : "");
+    else timer = setTimeout(list, 5 * REFRESH);
+  }
+}
+
+function line(job) {
+  const row = element("tr");
+  const name = job.input.model ? job.input.model.name : job.id.slice(0, 8);
+  const state = job.state === "running" ? `running, ${Math.round(100 * job.progress)} %` : job.state;
+  const before = job.input.model ? bytes(job.input.model.bytes) : "";
+  const size = job.state === "done" && job.result ? `${before} → ${bytes(job.result.bytes)}` : before;
+  const cell = element("td", state);
+  if (job.error) {
+    cell.append(element("br"), element("small", job.error.detail));
+    cell.className = "failed-cell";
+  }
+  const actions = element("td", undefined, { class: "actions" });
+  if (job.state === "done") {
+    actions.append(
+      button("Show", `Show the result of ${name}`, async () => {
+        if (shown === null || shown.id !== job.id) source = null;
+        try {
+          await show(job);
+        } catch (error) {
+          say(explain(error), true);
+        }
+      }),
+    );
+  }
+  const over = Boolean(job.finished);
+  actions.append(
+    button(over ? "Delete" : "Cancel", `${over ? "Delete" : "Cancel"} ${job.kind} of ${name}`, async () => {
+      try {
+        await ask(`jobs/${job.id}`, { method: "DELETE" });
+      } finally {
+        list();
+      }
+    }),
+  );
+  const head = element("th", name, { scope: "row" });
+  row.append(head, element("td", job.kind), cell, element("td", size), element("td", moment(job.created)), actions);
+  return row;
+}
+
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) list();
+});
+
+function askForKey(problem) {
+  by("keys").hidden = false;
+  by("key-problem").textContent = problem;
+  by("key").focus();
+}
+
+by("key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  useKey(by("key").value.trim());
+  by("key").value = "";
+  list();
+});
+
+list();

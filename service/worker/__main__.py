@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sys
 
-from cabacus.service.adapters import open_queue, open_store
+from cabacus.service.adapters import open_buckets, open_queue, open_store
 from cabacus.service.logs import configure_logs
 from cabacus.service.settings import Settings, SettingsError
 from cabacus.service.worker.worker import Worker
@@ -17,7 +17,7 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 async def work(settings: Settings) -> None:
     """Run a worker until a signal asks it to stop. A second signal ends it without waiting for its jobs."""
     queue, store = open_queue(settings), open_store(settings)
-    worker = Worker(settings, queue, store)
+    worker = Worker(settings, queue, store, buckets=open_buckets(settings))
     running = asyncio.create_task(worker.run())
 
     def stop() -> None:
@@ -38,7 +38,7 @@ def main(settings: Settings | None = None) -> int:
     """Run a worker with these settings, else those of the environment; returns the exit status."""
     try:
         chosen = settings or Settings.from_environment()
-        configure_logs(chosen.log_level)
+        configure_logs(chosen.log_level, chosen.log_format)
         asyncio.run(work(chosen))
     except SettingsError as error:
         print(f"cabacus worker: {error}", file=sys.stderr)

@@ -1,12 +1,13 @@
-"""The process that does the work, one job after another; its arguments: parent's id, pipeline's module, memory limit.
+"""The process that does the work, one job after another; its arguments: parent's id, pipeline's module, memory limit,
+form of logs.
 
 It reads a line of JSON for each job from its standard input, and answers with lines of JSON on what was its standard
 output; prints of libraries go to standard error instead. It imports the pipeline and nothing of the queue or the store,
 has no socket, and may be killed at any time: what it writes lies in the job's own folder.
 
-    in    {"kind", "inputs": {role: path}, "options", "folder", "threads"}
+    in    {"kind", "inputs": {role: path}, "options", "folder", "threads", "about": what its log lines are about}
     out   {"ready": true}                                      once, when the imports are done
-          {"progress": 0.5}                                    any number of times
+          {"progress": 0.5, "steps": [3, 6]}                   any number of times
           {"product": {"report", "result", "extension", "media_type", "summary"}}   or
           {"failure": {"code", "detail", "field", "tensor", "limit"}}               at the end of each job
 """
@@ -28,6 +29,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from cabacus.service.job import Failure
+from cabacus.service.logs import bound, configure_logs
 from cabacus.service.pipeline import Product, Progress, Refusal, Task
 from cabacus.service.processes import die_with_parent
 
@@ -45,13 +47,15 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if memory:
         resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+    configure_logs("info", sys.argv[4])
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as answers:
         os.dup2(2, 1)
         run: Callable[[Task, Progress], Product] = importlib.import_module(pipeline).run
         _send(answers, {"ready": True})
         for line in sys.stdin:
-            _send(answers, _answer(run, json.loads(line), answers))
+            request = json.loads(line)
+            with bound(**request["about"]):
+                _send(answers, _answer(run, request, answers))
 
 
 def _answer(run: Callable[[Task, Progress], Product], request: dict[str, Any], answers: TextIO) -> dict[str, Any]:
@@ -90,7 +94,7 @@ def _reporter(answers: TextIO) -> Progress:
         now = time.monotonic()
         if total > 0 and now - latest >= PROGRESS_SECONDS:
             latest = now
-            _send(answers, {"progress": min(1.0, done / total)})
+            _send(answers, {"progress": min(1.0, done / total), "steps": [done, total]})
 
     return report
 

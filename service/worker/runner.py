@@ -14,9 +14,10 @@ from tempfile import TemporaryDirectory
 from typing import Any, ParamSpec, TypeVar
 
 from cabacus.service.job import Blob, Failure, Job
+from cabacus.service.logs import bound, current
 from cabacus.service.queue.port import Claim, Queue
 from cabacus.service.settings import Settings
-from cabacus.service.storage.port import Store
+from cabacus.service.storage.port import Buckets, Store, TooLarge
 from cabacus.service.worker.slot import Child, ChildDied
 
 P = ParamSpec("P")
@@ -29,9 +30,20 @@ MAX_RETRY_SECONDS = 5.0
 PATIENCE_SECONDS = 600.0
 """How long a finished job waits for a queue server that is away, before its result is given up."""
 
+ALL_SECONDS = 1e6
+"""Files that are older than this in the future: all of them, whatever the clocks say."""
+
 
 class RunFailed(Exception):
     """This run came to nothing through no fault of the job's, or so it seems; another may succeed."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.detail)
+        self.failure = failure
+
+
+class Refused(Exception):
+    """The job asks for what cannot be; no other run would succeed."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.detail)
@@ -51,15 +63,22 @@ class Outcome:
 class Runner:
     """Runs claims, one at a time, in one child process, with working files below `scratch`."""
 
-    def __init__(self, settings: Settings, queue: Queue, store: Store, child: Child, scratch: Path) -> None:
+    def __init__(
+        self, settings: Settings, queue: Queue, store: Store, child: Child, scratch: Path, buckets: Buckets | None
+    ) -> None:
         self._settings = settings
         self._queue = queue
         self._store = store
         self._child = child
         self._scratch = scratch
+        self._buckets = buckets
 
     async def process(self, claim: Claim) -> None:
         """See the job to its end; or hand it back when this is cancelled."""
+        with bound(job=claim.job.id, request=claim.job.request, kind=claim.job.kind):
+            await self._process(claim)
+
+    async def _process(self, claim: Claim) -> None:
         held: Claim | None = claim
         failure: Failure | None = None
         try:
@@ -72,7 +91,7 @@ class Runner:
                     return
                 except RunFailed as error:
                     failure = error.failure
-                    logger.warning("job %s, run %d: %s", held.job.id, held.deliveries, failure.detail)
+                    logger.warning("run %d: %s", held.deliveries, failure.detail)
                 if held.deliveries >= self._settings.max_deliveries:
                     await self._give_up(held, failure)
                     return
@@ -81,12 +100,21 @@ class Runner:
             if held is not None:
                 with suppress(ConnectionError):  # then the sweep finds it
                     await self._queue.hand_back(held)
-                logger.info("job %s is handed back", held.job.id)
+                logger.info("handed back")
             raise
 
     async def _give_up(self, claim: Claim, failure: Failure) -> None:
-        logger.error("job %s is given up: %s", claim.job.id, failure.detail)
+        logger.error("given up: %s", failure.detail)
         await persistently(self._queue.fail, claim, failure, dead_letter=True)
+        await self._tidy(claim.job)
+
+    async def _tidy(self, job: Job, place: str = "") -> None:
+        """Remove the output of runs that came to nothing: a worker that was killed could not."""
+        with suppress(OSError):  # then it goes with the job's other files
+            async for name in self._store.folders(f"jobs/{job.id}", older_seconds=-ALL_SECONDS):
+                other = f"jobs/{job.id}/{name}"
+                if name.startswith("output-") and other != place:
+                    await self._store.delete_below(other)
 
     async def _attempt(self, claim: Claim) -> None:
         """One run. Raises RunFailed."""
@@ -94,15 +122,18 @@ class Runner:
         match ended:
             case Outcome(place, result, report, summary):
                 done = await persistently(self._queue.finish, claim, result=result, report=report, summary=summary)
-                logger.info("job %s is %s", claim.job.id, "done" if done else "not ours any more")
+                logger.info("done" if done else "done, but not ours any more", extra={"fields": summary})
                 if not done:
                     with suppress(OSError):  # then it goes with the job's other files
                         await self._store.delete_below(place)
+                elif claim.deliveries > 1:
+                    await self._tidy(claim.job, place)
             case Failure():
                 await persistently(self._queue.fail, claim, ended)
-                logger.info("job %s failed: %s: %s", claim.job.id, ended.code, ended.detail)
+                logger.info("failed: %s: %s", ended.code, ended.detail)
+                await self._tidy(claim.job)
             case None:
-                logger.info("job %s was cancelled, or taken over by another worker", claim.job.id)
+                logger.info("cancelled, or taken over by another worker")
 
     async def _supervised(self, claim: Claim) -> Outcome | Failure | None:
         """Work while keeping the claim alive. None: it is not ours any more, and the work was stopped."""
@@ -113,10 +144,11 @@ class Runner:
                 if done:
                     return await work
                 try:
-                    if not await self._queue.heartbeat(claim, progress=self._child.progress):
+                    progress, steps = self._child.progress, self._child.steps
+                    if not await self._queue.heartbeat(claim, progress=progress, steps=steps):
                         return None
                 except ConnectionError as error:
-                    logger.warning("job %s goes on without a heartbeat: %s", claim.job.id, error)
+                    logger.warning("goes on without a heartbeat: %s", error)
         finally:
             work.cancel()
             with suppress(asyncio.CancelledError, Exception):
@@ -130,12 +162,14 @@ class Runner:
                 if isinstance(answer, Failure):
                     return answer
                 return await self._stored(job, answer)
+        except Refused as error:
+            return error.failure
         except KeyError:
             return Failure("gone", "a file of the job is gone; submit the job again")
         except ChildDied as error:
             raise RunFailed(_crashed(error)) from error
         except OSError as error:
-            logger.warning("job %s: %s", job.id, error)
+            logger.warning("its files: %s", error)
             raise RunFailed(Failure("unavailable", "the job's files could not be read or written")) from error
 
     async def _answer(self, request: dict[str, Any]) -> dict[str, Any] | Failure:
@@ -152,6 +186,8 @@ class Runner:
 
     async def _request(self, job: Job, folder: Path) -> dict[str, Any]:
         inputs: dict[str, str] = {}
+        if job.source:
+            inputs["model"] = str(await self._from_bucket(job.source, folder))
         for role, blob in job.inputs.items():
             path = folder / (role + Path(blob.key).suffix)
             await self._store.fetch_file(blob.key, path)
@@ -164,13 +200,36 @@ class Runner:
             "options": job.options,
             "folder": str(output),
             "threads": self._settings.job_threads,
+            "about": current(),
         }
+
+    async def _from_bucket(self, url: str, folder: Path) -> Path:
+        """The model from elsewhere. Raises Refused."""
+        path = folder / f"model{Path(url).suffix}"
+        try:
+            await self._bucket(url).fetch(url, path, limit=self._settings.max_upload_bytes)
+        except KeyError:
+            raise Refused(Failure("source_not_found", f"there is nothing at {url}", field="input")) from None
+        except TooLarge as error:
+            detail = f"{url} is longer than {error.limit} bytes; raise CABACUS_MAX_UPLOAD_BYTES"
+            raise Refused(Failure("upload_too_large", detail, "input", limit="CABACUS_MAX_UPLOAD_BYTES")) from None
+        return path
+
+    def _bucket(self, url: str) -> Buckets:
+        """The buckets, if the URL is allowed: settings may have changed since the job came. Raises Refused."""
+        if self._buckets is None or not self._settings.allows_bucket(url):
+            detail = f"{url} is in none of the buckets that may be used"
+            raise Refused(Failure("invalid_option", detail, limit="CABACUS_BUCKETS"))
+        return self._buckets
 
     async def _stored(self, job: Job, product: dict[str, Any]) -> Outcome:
         """Store the output whole, under keys that no other run uses. What is stored only in part is removed."""
         place = f"jobs/{job.id}/output-{secrets.token_hex(8)}"
-        model = job.inputs.get("model")
-        stem = Path(model.name).stem if model is not None and model.name else "model"
+        name = job.inputs["model"].name if "model" in job.inputs else job.source
+        stem = Path(name).stem or "model"
+        if job.target:
+            made = product["report"] if product["result"] is None else product["result"]
+            await self._bucket(job.target).put(job.target, Path(made))
         try:
             report = await self._store.write_file(f"{place}/report.json", Path(product["report"]))
             report = replace(report, media_type=REPORT_MEDIA_TYPE, name=f"{stem}.{job.kind}.json")

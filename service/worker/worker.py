@@ -12,8 +12,10 @@ import time
 from pathlib import Path
 
 from cabacus.service.queue.port import Claim, Queue
+from cabacus.service.removal import remove
 from cabacus.service.settings import Settings
-from cabacus.service.storage.port import Store
+from cabacus.service.storage.port import Buckets, Store
+from cabacus.service.worker.notices import Teller
 from cabacus.service.worker.runner import Runner
 from cabacus.service.worker.scratch import scratch_folder
 from cabacus.service.worker.slot import PIPELINE, Child, ChildDied
@@ -22,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 BLOCK_SECONDS = 4.0
 BACKOFF_SECONDS = 0.5
+TELL_SECONDS = 0.5
+"""Time between looks for webhooks that are to be told."""
 ORPHAN_PERIOD_SECONDS = 3600.0
 ORPHAN_AGE_SECONDS = 86400.0
 """Files without a job are removed when they are older than any job's files can be, and this much more."""
@@ -33,13 +37,23 @@ class Worker:
     `pipeline` names the module whose `run(task, progress)` does the work.
     """
 
-    def __init__(self, settings: Settings, queue: Queue, store: Store, *, pipeline: str = PIPELINE) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        queue: Queue,
+        store: Store,
+        *,
+        buckets: Buckets | None = None,
+        pipeline: str = PIPELINE,
+    ) -> None:
         self._settings = settings
         self._queue = queue
         self._store = store
+        self._buckets = buckets
         self._name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
         self._children = [
-            Child(pipeline=pipeline, memory_bytes=settings.job_memory_bytes) for _ in range(settings.workers)
+            Child(pipeline=pipeline, memory_bytes=settings.job_memory_bytes, log_format=settings.log_format)
+            for _ in range(settings.workers)
         ]
         self._stopping = asyncio.Event()
         self._next_look = 0.0
@@ -63,19 +77,20 @@ class Worker:
         with scratch_folder(self._settings.scratch) as scratch:
             slots = [asyncio.create_task(self._slot(number, scratch)) for number in range(len(self._children))]
             sweep = asyncio.create_task(self._sweep())
+            telling = asyncio.create_task(self._tell())
             logger.info("worker %s takes %d jobs at a time", self._name, len(slots))
             try:
                 await self._stopping.wait()
                 await asyncio.wait(slots, timeout=self._settings.stop_seconds)
             finally:
-                for task in (*slots, sweep):
+                for task in (*slots, sweep, telling):
                     task.cancel()
-                await asyncio.gather(*slots, sweep, return_exceptions=True)
+                await asyncio.gather(*slots, sweep, telling, return_exceptions=True)
                 logger.info("worker %s has stopped", self._name)
 
     async def _slot(self, number: int, scratch: Path) -> None:
         consumer, child = f"{self._name}-{number}", self._children[number]
-        runner = Runner(self._settings, self._queue, self._store, child, scratch)
+        runner = Runner(self._settings, self._queue, self._store, child, scratch, self._buckets)
         try:
             while not self._stopping.is_set():
                 try:
@@ -135,12 +150,28 @@ class Worker:
                 logger.exception("the sweep goes on after a fault of ours")
             await self._pause(self._settings.sweep_seconds)
 
+    async def _tell(self) -> None:
+        """Tell webhooks how jobs ended, those of other workers too."""
+        if not self._settings.webhooks:
+            return
+        teller = Teller(self._settings, self._queue)
+        try:
+            while not self.stopping:
+                try:
+                    await teller.tell()
+                except ConnectionError as error:
+                    logger.warning("webhooks wait: %s", error)
+                except Exception:
+                    logger.exception("webhooks go on after a fault of ours")
+                await self._pause(TELL_SECONDS)
+        finally:
+            await teller.close()
+
     async def _remove_expired(self) -> None:
-        while jobs := await self._queue.expired():
-            for job in jobs:
-                await self._store.delete_below(f"jobs/{job.id}")
-                await self._queue.forget(job.id)
-            logger.info("%d expired jobs are removed", len(jobs))
+        while removals := await self._queue.expired():
+            for removal in removals:
+                await remove(removal, self._queue, self._store)
+            logger.info("%d expired jobs are removed", len(removals))
 
     async def _remove_orphans(self) -> None:
         """Uploads that never became jobs because the API was killed, and output of workers that were."""
@@ -149,6 +180,11 @@ class Worker:
             if await self._queue.get(job_id) is None:
                 await self._store.delete_below(f"jobs/{job_id}")
                 logger.warning("files of %s had no job and are removed", job_id)
+        async for upload in self._store.folders("uploads", older_seconds=age):
+            names = self._store.folders(f"uploads/{upload}", older_seconds=-age)
+            if not [name async for name in names if await self._queue.needs(f"uploads/{upload}/{name}")]:
+                await self._store.delete_below(f"uploads/{upload}")
+                logger.warning("the upload %s had no job and is removed", upload)
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -243,11 +244,22 @@ def test_an_upload_is_sent_again_when_it_was_refused_for_want_of_room_or_never_l
     assert [request.content for request in script.requests] == [b"model"] * 3
 
 
-def test_an_upload_whose_answer_was_lost_is_not_sent_again() -> None:
-    script = Script(httpx.ReadError("lost"))
-    with pytest.raises(ConnectionFailed, match="lost"):
-        script.client().compress(b"model")
-    assert len(script.requests) == 1
+def test_an_upload_whose_answer_was_lost_finds_its_job() -> None:
+    running = problem(409, "idempotency_running")
+    running.headers["location"] = f"/below/jobs/{JOB_ID}"
+    script = Script(httpx.ReadError("lost"), running, httpx.Response(200, json=job("queued")))
+    assert script.client().submit("compress", b"model", snr_db=30).id == JOB_ID
+    first, second, third = script.requests
+    assert first.headers["idempotency-key"] == second.headers["idempotency-key"]
+    assert len(first.headers["idempotency-key"]) == 32
+    assert str(third.url).endswith(f"/jobs/{JOB_ID}")
+
+
+def test_every_submission_has_a_key_of_its_own() -> None:
+    script = Script(*[httpx.Response(202, json=job("queued"))] * 2)
+    for _ in range(2):
+        script.client().submit("compress", b"model")
+    assert len({request.headers["idempotency-key"] for request in script.requests}) == 2
 
 
 def test_a_body_that_cannot_be_read_again_is_sent_once() -> None:
@@ -377,3 +389,49 @@ def test_both_clients_have_the_same_methods() -> None:
         return {name for name in vars(kind) if not name.startswith("_")}
 
     assert names(Client) == names(AsyncClient)
+
+
+def stream(*events: str, status: int = 200) -> httpx.Response:
+    """A stream of events, each the JSON of a job."""
+    body = "".join(f"event: job\ndata: {data}\nid: {number}\n\n: ping\n\n" for number, data in enumerate(events, 1))
+    return httpx.Response(status, headers={"content-type": "text/event-stream"}, text=body)
+
+
+def test_events_go_on_where_a_stream_broke() -> None:
+    running, done = (json.dumps(job(state, progress=0.5)) for state in ("running", "done"))
+    script = Script(
+        stream(running), httpx.ReadError("it broke"), problem(503, "unavailable"), stream(running, done), stream()
+    )
+    with script.client() as client:
+        assert [seen.state for seen in client.events(JOB_ID)] == ["running", "running", "done"]
+    assert [request.headers.get("last-event-id") for request in script.requests] == [None, "1", "1", "1"]
+    assert str(script.requests[0].url).endswith(f"/jobs/{JOB_ID}/events")
+
+
+def test_events_that_never_come_are_given_up() -> None:
+    script = Script(*[stream()] * 3)
+    with (
+        Client("http://s", retries=2, transport=httpx.MockTransport(script)) as client,
+        pytest.raises(ConnectionFailed),
+    ):
+        list(client.events(JOB_ID))
+
+
+def test_events_of_a_job_whose_end_was_seen_are_none() -> None:
+    with Script(httpx.Response(204)).client() as client:
+        assert list(client.events(JOB_ID)) == []
+
+
+def test_a_progress_bar_is_shown_on_request(capsys: pytest.CaptureFixture[str]) -> None:
+    steps = {"done": 1, "total": 2}
+    script = Script(
+        httpx.Response(202, json=job("queued")),
+        stream(json.dumps(job("running", steps=steps)), json.dumps(job("done"))),
+        httpx.Response(200, json=job("done")),
+        httpx.Response(200, content=DATA),
+        httpx.Response(200, json={}),
+    )
+    with script.client() as client:
+        assert client.compress(b"x", progress=True).data == DATA
+    captured = capsys.readouterr()
+    assert captured.out == ""  # a result may be on its way there

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from cabacus.service.embedded import EmbeddedServer
+from cabacus.service.keys import KeyFile
 
 SECONDS = 30
 
@@ -23,12 +24,25 @@ SECONDS = 30
 @pytest.fixture(scope="session")
 def service_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a running service; its processes are gone afterwards."""
-    folder = tmp_path_factory.mktemp("service")
+    with _service(tmp_path_factory.mktemp("service")) as url:
+        yield url
+
+
+@pytest.fixture
+def locked_service(tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """The address of a service that asks for keys, and a key."""
+    _, key = KeyFile(tmp_path / "state" / "keys.json").add("somebody")
+    with _service(tmp_path, CABACUS_AUTH="on") as url:
+        yield url, key
+
+
+@contextmanager
+def _service(folder: Path, **variables: str) -> Iterator[str]:
     with ExitStack() as stack:
         queue = stack.enter_context(EmbeddedServer(folder / "redis"))
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CABACUS_")}
         environment |= {"CABACUS_REDIS": queue.url, "CABACUS_STATE": str(folder / "state")}
-        environment |= {"CABACUS_PORT": "0", "CABACUS_WORKERS": "1"}
+        environment |= {"CABACUS_PORT": "0", "CABACUS_WORKERS": "1", **variables}
         worker = _start("cabacus.service.worker", folder / "worker.log", environment)
         stack.callback(_stop, worker)
         api = _start("cabacus.service.api", folder / "api.log", environment)

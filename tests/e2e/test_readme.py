@@ -74,6 +74,29 @@ def test_the_http_quick_start(folder: Path, service_url: str) -> None:
     assert (folder / "model.cabac").read_bytes() == cabacus.compress(MODEL, snr_db=30).data
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_jobs_are_followed(folder: Path, service_url: str) -> None:
+    follow("Jobs", folder, service_url)
+    assert (folder / "model.cabac").read_bytes() == cabacus.compress(MODEL, snr_db=30).data
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_it_can_be_watched(folder: Path, service_url: str) -> None:
+    follow("Watching it", folder, service_url)
+    assert "cabacus_queue_up 1.0" in (folder / "metrics.txt").read_text()
+
+
+def test_a_difference_to_a_stored_base(folder: Path, service_url: str) -> None:
+    follow("Bases", folder, service_url)
+    base, nearby = cabacus.read(folder / "model.safetensors"), cabacus.read(folder / "nearby.safetensors")
+    np.testing.assert_allclose(nearby["fc1.weight"], base["fc1.weight"] * 1.001, atol=1e-3)
+
+
+def test_keys_are_made(folder: Path) -> None:
+    follow("Keys", folder)
+    assert (folder / "alice.key").read_text().startswith("cabacus_")
+
+
 def test_every_make_target_of_the_readme_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     assert set(re.findall(r"(?:^|`)make ([a-z-]+)", README, re.MULTILINE)) <= targets

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -15,7 +18,7 @@ import pytest
 import uvicorn
 
 from cabacus.service.api.app import create_app
-from cabacus.service.api.context import UploadSlots
+from cabacus.service.api.context import Context
 from cabacus.service.embedded import EmbeddedServer
 from cabacus.service.job import Blob, Failure
 from cabacus.service.queue.memory import MemoryQueue
@@ -37,10 +40,10 @@ class RunningApi:
         folder: Path,
         queue: MemoryQueue,
         store: ObjectStore,
-        uploads: UploadSlots,
+        context: Context,
     ) -> None:
         self.http, self.port, self.folder = http, port, folder
-        self.queue, self.store, self.uploads = queue, store, uploads
+        self.queue, self.store, self.context, self.uploads = queue, store, context, context.uploads
         self._workers: list[asyncio.Task[None]] = []
 
     def work(self, result: bytes, report: dict[str, Any], summary: dict[str, object]) -> None:
@@ -112,7 +115,7 @@ async def running(folder: Path, **changes: Any) -> AsyncIterator[RunningApi]:
     port = server.servers[0].sockets[0].getsockname()[1]
     try:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=SECONDS) as http:
-            api = RunningApi(http, port, folder, queue, store, app.state.context.uploads)
+            api = RunningApi(http, port, folder, queue, store, app.state.context)
             try:
                 yield api
             finally:
@@ -148,3 +151,41 @@ def own_redis_server(tmp_path: Path) -> Iterator[EmbeddedServer]:
     """A server for one test, which may kill it and start it again."""
     with EmbeddedServer(tmp_path / "redis") as server:
         yield server
+
+
+_S3 = """
+import sys
+from moto.server import ThreadedMotoServer
+server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+server.start()
+print(server.get_host_and_port()[1], flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """The address of a server that speaks S3."""
+    command = [sys.executable, "-W", "ignore", "-c", _S3]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as server:
+        assert server.stdout is not None
+        yield f"http://127.0.0.1:{int(server.stdout.readline())}"
+        server.kill()
+
+
+@pytest.fixture
+def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A new bucket, and the environment that leads there."""
+    name = f"bucket-{secrets.token_hex(4)}"
+    assert httpx.put(f"{s3_endpoint}/{name}", trust_env=False).status_code == 200
+    for variable, value in {
+        "AWS_ENDPOINT_URL": s3_endpoint,
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(variable, value)
+    return name

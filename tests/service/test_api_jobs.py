@@ -250,6 +250,7 @@ def test_a_fault_of_ours_is_logged_and_not_shown(service, caplog: pytest.LogCapt
         assert (response.status_code, response.json()["code"]) == (500, "internal")
         assert response.headers["content-type"] == "application/problem+json"
         assert "secret" not in response.text
+        assert response.headers["x-request-id"]
         reference = response.json()["detail"].split()[-1]
         assert reference in caplog.text
 
@@ -268,7 +269,14 @@ def test_health_and_readiness(service) -> None:
 
 def test_the_page_and_its_files_load_nothing_from_elsewhere(service) -> None:
     async def check(api) -> None:
-        for path, media in (("/", "text/html"), ("/web/style.css", "text/css"), ("/web/page.js", "text/javascript")):
+        for path, media in (
+            ("/", "text/html"),
+            ("/web/style.css", "text/css"),
+            ("/web/page.js", "text/javascript"),
+            ("/web/service.js", "text/javascript"),
+            ("/web/charts.js", "text/javascript"),
+            ("/web/format.js", "text/javascript"),
+        ):
             response = await api.http.get(path)
             assert response.headers["content-type"].startswith(media)
             assert "default-src 'self'" in response.headers["content-security-policy"]

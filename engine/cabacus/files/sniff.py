@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from cabacus.errors import TruncatedError, UnsupportedError
 
-__all__ = ["PICKLE_REMEDY", "SNIFF_BYTES", "Kind", "refusal", "sniff"]
+__all__ = ["PICKLE_REMEDY", "SNIFF_BYTES", "Kind", "is_compressed", "refusal", "sniff"]
 
 Kind: TypeAlias = Literal["safetensors", "npz", "npy"]
 
@@ -17,7 +17,9 @@ PICKLE_REMEDY = (
     "pickles can run code when they are loaded and are never read here; convert it where you trust it: "
     "safetensors.torch.save_file(torch.load('model.pt', weights_only=True), 'model.safetensors')"
 )
+_MAGIC = b"\xabCBC"
 _OTHERS: tuple[tuple[int, bytes, str], ...] = (
+    (0, _MAGIC, "a compressed file of cabacus; decompress it first"),
     (0, b"GGUF", "a GGUF file"),
     (0, b"\x89HDF", "an HDF5 file (Keras); store its weights with numpy.savez"),
     (4, b"TFL3", "a TFLite model; store its weights with numpy.savez"),
@@ -43,6 +45,15 @@ def sniff(data: bytes | bytearray | memoryview) -> Kind | None:
     if len(head) > 8 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 40:
         return "safetensors"
     return None
+
+
+def is_compressed(data: bytes | bytearray | memoryview) -> bool:
+    """Return whether data begins as a compressed file of cabacus does (FORMAT 2).
+
+    >>> is_compressed(bytes.fromhex("ab434243")), is_compressed(b"GGUF")
+    (True, False)
+    """
+    return bytes(data[: len(_MAGIC)]) == _MAGIC
 
 
 def refusal(data: bytes | bytearray | memoryview) -> UnsupportedError | TruncatedError:

@@ -89,7 +89,7 @@ def test_decompress_brings_chosen_tensors_in_the_format_of_the_name(
     cabacus: Cabacus, packed: Path, tmp_path: Path, suffix: str
 ) -> None:
     assert cabacus("decompress", packed, "-o", f"m.{suffix}", "--name", "fc.*", "--name", "steps").returncode == 0
-    assert list(engine.read(tmp_path / f"m.{suffix}")) == ["fc.weight", "fc.bias", "steps"]
+    assert set(engine.read(tmp_path / f"m.{suffix}")) == {"fc.weight", "fc.bias", "steps"}
 
 
 def test_decompress_brings_one_tensor_as_npy(cabacus: Cabacus, packed: Path, model: Path) -> None:

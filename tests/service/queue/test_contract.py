@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from cabacus.service.job import Blob, Failure
-from cabacus.service.queue.port import QueueFull
+from cabacus.service.queue.port import HISTOGRAMS, Bounds, KeyReused, Once, OwnerFull, QueueFull
 
 RESULT = Blob("jobs/x/output/result.cabac", 5, "cd" * 32, "application/vnd.cabacus", "model.cabac")
 REPORT = Blob("jobs/x/output/report.json", 2, "ef" * 32, "application/json", "report.json")
@@ -98,9 +98,10 @@ def test_a_full_queue_refuses_and_names_the_knob(queue, new_job) -> None:
 def test_jobs_come_in_order_and_are_listed_newest_first(queue, new_job) -> None:
     async def check(queue) -> None:
         jobs = [new_job(owner="me") for _ in range(3)]
-        for job in (*jobs, new_job(owner="you")):
+        for job in jobs:
             await queue.submit(job)
         assert [(await claim_of(queue)).job.id for _ in jobs] == [job.id for job in jobs]
+        await queue.submit(new_job(owner="you"))
         listed = await queue.jobs(owner="me", limit=2)
         assert [job.id for job in listed] == [jobs[2].id, jobs[1].id]
 
@@ -331,7 +332,8 @@ def test_only_a_final_job_is_deleted_and_once(queue, new_job) -> None:
         assert await queue.delete(job.id) is None
         await finish(queue, claim)
         deleted = await queue.delete(job.id)
-        assert (deleted.inputs, deleted.result) == (job.inputs, RESULT)
+        assert (deleted.job.inputs, deleted.job.result) == (job.inputs, RESULT)
+        assert deleted.keys == (job.inputs["model"].key,)
         assert await queue.get(job.id) is None
         assert await queue.cancel(job.id) is None
         assert await queue.delete(job.id) is None
@@ -355,7 +357,7 @@ def test_each_expired_job_is_handed_out_once(queue, new_job) -> None:
         async with asyncio.timeout(5):
             while len(found) < 4:
                 for batch in await asyncio.gather(queue.expired(), queue.expired()):
-                    found += [job.id for job in batch]
+                    found += [removal.job.id for removal in batch]
         assert sorted(found) == sorted(job.id for job in jobs[:4])
         assert await queue.get(jobs[0].id) is None
         assert [job.id for job in await queue.jobs(owner="me", limit=5)] == [jobs[4].id]
@@ -384,5 +386,313 @@ def test_expired_files_that_nobody_removed_are_handed_out_again(queue, new_job, 
 def test_it_answers(queue) -> None:
     async def check(queue) -> None:
         assert await queue.ping()
+
+    queue(check)
+
+
+# -- whose turn it is --------------------------------------------------------------------------------------------------
+
+
+async def order(queue, count: int) -> list[str]:
+    """Whose jobs come, one after another, each done before the next."""
+    owners = []
+    for _ in range(count):
+        claim = await claim_of(queue)
+        owners.append(claim.job.owner)
+        assert await finish(queue, claim)
+    return owners
+
+
+def test_interactive_jobs_come_before_bulk(queue, new_job) -> None:
+    async def check(queue) -> None:
+        bulk = [new_job(priority="bulk") for _ in range(2)]
+        hurried = [new_job() for _ in range(2)]
+        for job in (*bulk, *hurried):
+            await queue.submit(job)
+        assert [(await claim_of(queue)).job.id for _ in range(4)] == [job.id for job in (*hurried, *bulk)]
+
+    queue(check)
+
+
+def test_owners_take_turns(queue, new_job) -> None:
+    async def check(queue) -> None:
+        for owner in ("many", "many", "many", "many", "few", "one", "few"):
+            await queue.submit(new_job(owner=owner))
+        assert await order(queue, 7) == ["many", "few", "one", "many", "few", "many", "many"]
+
+    queue(check)
+
+
+def test_who_has_least_running_comes_first(queue, new_job) -> None:
+    async def check(queue) -> None:
+        for owner in ("a", "a", "a", "b", "b"):
+            await queue.submit(new_job(owner=owner))
+        claims = [await claim_of(queue) for _ in range(3)]  # a, b, and a again: both have one
+        assert [claim.job.owner for claim in claims] == ["a", "b", "a"]
+        assert await finish(queue, claims[2])
+        assert await finish(queue, claims[0])
+        assert [(await claim_of(queue)).job.owner for _ in range(2)] == ["a", "b"]
+
+    queue(check)
+
+
+def test_a_job_handed_back_keeps_its_place(queue, new_job) -> None:
+    async def check(queue) -> None:
+        jobs = [new_job() for _ in range(3)]
+        for job in jobs:
+            await queue.submit(job)
+        await queue.hand_back(await claim_of(queue))
+        assert [(await claim_of(queue)).job.id for _ in jobs] == [job.id for job in jobs]
+
+    queue(check)
+
+
+def test_cancelling_what_waits_leaves_the_others(queue, new_job) -> None:
+    async def check(queue) -> None:
+        jobs = [new_job(owner=owner) for owner in ("a", "a", "b")]
+        for job in jobs:
+            await queue.submit(job)
+        await queue.cancel(jobs[0].id)
+        assert await queue.depth() == 2
+        assert {(await claim_of(queue)).job.id for _ in range(2)} == {jobs[1].id, jobs[2].id}
+        assert await queue.claim("a", block_seconds=0.01) is None
+
+    queue(check)
+
+
+# -- what an owner may have --------------------------------------------------------------------------------------------
+
+
+def test_an_owners_jobs_are_bounded(queue, new_job) -> None:
+    async def check(queue) -> None:
+        bounds = Bounds(jobs=2)
+        for _ in range(2):
+            await queue.submit(new_job(owner="me"), bounds=bounds)
+        with pytest.raises(OwnerFull) as caught:
+            await queue.submit(new_job(owner="me"), bounds=bounds)
+        assert caught.value.limit == "CABACUS_KEY_MAX_JOBS"
+        assert caught.value.retry_after >= 1
+        await queue.submit(new_job(owner="you"), bounds=bounds)
+        await finish(queue, await claim_of(queue))
+        await queue.submit(new_job(owner="me"), bounds=bounds)
+
+    queue(check)
+
+
+def test_an_owners_bytes_are_bounded_and_come_back(queue, new_job) -> None:
+    async def check(queue) -> None:
+        def job(size: int, digest: str):
+            return new_job(owner="me", inputs={"model": Blob(f"uploads/{digest}/model.npz", size, digest * 32)})
+
+        bounds = Bounds(bytes=100)
+        first = job(60, "aa")
+        await queue.submit(first, bounds=bounds)
+        with pytest.raises(OwnerFull) as caught:
+            await queue.submit(job(50, "bb"), bounds=bounds)
+        assert caught.value.limit == "CABACUS_KEY_MAX_BYTES"
+        await queue.submit(job(60, "aa"), bounds=bounds)  # the same bytes again take no room
+        for _ in range(2):
+            await finish(queue, await claim_of(queue))  # 7 bytes of output each
+        with pytest.raises(OwnerFull):
+            await queue.submit(job(30, "cc"), bounds=bounds)
+        assert (await queue.delete(first.id)).keys == ()
+        await queue.submit(job(30, "cc"), bounds=bounds)
+
+    queue(check)
+
+
+def test_the_same_upload_is_kept_as_long_as_a_job_needs_it(queue, new_job) -> None:
+    async def check(queue) -> None:
+        def job(key: str, owner: str = "me"):
+            return new_job(owner=owner, inputs={"model": Blob(key, 5, "aa" * 32)})
+
+        first, second, other = job("uploads/1/m.npz"), job("uploads/2/m.npz"), job("uploads/3/m.npz", "you")
+        assert (await queue.submit(first)).unused == ()
+        receipt = await queue.submit(second)
+        assert receipt.unused == ("uploads/2/m.npz",)
+        assert receipt.job.inputs["model"].key == "uploads/1/m.npz"
+        assert (await queue.submit(second)).unused == ("uploads/2/m.npz",)  # as when the answer was lost
+        assert (await queue.submit(other)).unused == ()  # nobody learns what others have stored
+        for _ in range(3):
+            await finish(queue, await claim_of(queue))
+        assert (await queue.delete(first.id)).keys == ()
+        assert await queue.needs("uploads/1/m.npz")
+        assert (await queue.delete(second.id)).keys == ("uploads/1/m.npz",)
+        assert not await queue.needs("uploads/1/m.npz")
+        third = job("uploads/4/m.npz")
+        assert (await queue.submit(third)).unused == ()  # what is being removed is not used again
+
+    queue(check)
+
+
+def test_the_same_file_in_two_roles_is_stored_once(queue, new_job) -> None:
+    async def check(queue) -> None:
+        inputs = {role: Blob(f"uploads/{role}/{role}.npz", 5, "aa" * 32) for role in ("model", "base")}
+        receipt = await queue.submit(new_job(inputs=inputs))
+        assert len({blob.key for blob in receipt.job.inputs.values()}) == 1
+        assert len(receipt.unused) == 1
+        await finish(queue, await claim_of(queue))
+        assert len((await queue.delete(receipt.job.id)).keys) == 1
+
+    queue(check)
+
+
+# -- repetitions -------------------------------------------------------------------------------------------------------
+
+
+def test_a_request_that_is_repeated_finds_its_job(queue, new_job) -> None:
+    async def check(queue) -> None:
+        first, again = new_job(owner="me"), new_job(owner="me")
+        once = Once("key", "fingerprint")
+        assert (await queue.submit(first, once=once)).fresh
+        receipt = await queue.submit(again, once=once)
+        assert (receipt.fresh, receipt.job.id) == (False, first.id)
+        assert await queue.get(again.id) is None
+        with pytest.raises(KeyReused):
+            await queue.submit(again, once=Once("key", "another"))
+        assert (await queue.submit(new_job(owner="you"), once=once)).fresh
+        for _ in range(2):
+            await finish(queue, await claim_of(queue))
+        assert (await queue.submit(again, once=once)).job.state == "done"
+        await queue.delete(first.id)
+        assert (await queue.submit(again, once=once)).fresh
+
+    queue(check)
+
+
+# -- changes, counts, notices ------------------------------------------------------------------------------------------
+
+
+def test_every_change_is_seen(queue, new_job) -> None:
+    async def check(queue) -> None:
+        job = new_job()
+        await queue.submit(job)
+        seen = [await queue.get(job.id)]
+
+        async def follow() -> None:
+            while not seen[-1].final:
+                seen.append(await queue.change(job.id, seen[-1].version, 20))
+
+        following = asyncio.create_task(follow())
+        claim = await claim_of(queue)
+
+        async def until(condition) -> None:
+            async with asyncio.timeout(5):
+                while not condition(seen[-1]):
+                    await asyncio.sleep(0.001)
+
+        await until(lambda job: job.state == "running")
+        await queue.heartbeat(claim, progress=0.5, steps=(1, 2))
+        await until(lambda job: job.progress == 0.5)
+        before = seen[-1].version
+        await queue.heartbeat(claim, progress=0.5, steps=(1, 2))  # nothing new
+        assert (await queue.get(job.id)).version == before
+        await finish(queue, claim)
+        async with asyncio.timeout(5):
+            await following
+        assert [(job.state, job.steps) for job in seen] == [
+            *(("queued", None), ("running", None), ("running", (1, 2)), ("done", (1, 2)))
+        ]
+        versions = [job.version for job in seen]
+        assert sorted(set(versions)) == versions
+        assert (await queue.change(job.id, -1, 20)).state == "done"
+        assert (await queue.change(job.id, seen[-1].version, 0.02)).state == "done"
+
+    queue(check)
+
+
+def test_what_happens_is_counted_once(queue, new_job) -> None:
+    async def check(queue) -> None:
+        for changes in ({}, {}, {"priority": "bulk"}, {"kind": "inspect"}):
+            await queue.submit(new_job(**changes))
+        claim = await claim_of(queue)
+        summary = {"original_bytes": 100, "bytes": 20}
+        for _ in range(2):
+            assert await queue.finish(claim, result=RESULT, report=REPORT, summary=summary)
+        claim = await queue.redeliver(await claim_of(queue))
+        for _ in range(2):
+            assert await queue.fail(claim, FAILURE, dead_letter=True)
+        found = await queue.statistics()
+        assert found.counters["submitted", "compress", "interactive"] == 2
+        assert found.counters["ended", "compress", "done", ""] == 1
+        assert found.counters["ended", "compress", "failed", "corrupt"] == 1
+        assert found.counters["dead_letters", "compress"] == 1
+        assert found.counters["runs", "compress"] == 3
+        assert found.counters["original_bytes", "compress"] == 100
+        assert found.counters["sum", "ratio", "compress"] == 5
+        assert found.counters["bucket", "ratio", "compress", str(HISTOGRAMS["ratio"].index(6.0))] == 1
+        runs = [value for name, value in found.counters.items() if name[:3] == ("bucket", "run_seconds", "compress")]
+        assert sum(runs) == 2
+        assert (found.waiting, found.open) == ({"interactive": 1, "bulk": 1}, 2)
+        assert 0 < found.oldest_seconds["bulk"] < 20
+
+    queue(check)
+
+
+def test_the_end_of_a_job_is_told_until_it_is_heard(queue, new_job) -> None:
+    async def check(queue) -> None:
+        quiet, loud = new_job(), new_job(webhook="https://there/x")
+        for job in (quiet, loud):
+            await queue.submit(job)
+        assert await queue.notices(lease_seconds=60) == []
+        for _ in range(2):
+            await finish(queue, await claim_of(queue))
+        (notice,) = await queue.notices(lease_seconds=0.02)
+        assert (notice.job.id, notice.job.state, notice.tries) == (loud.id, "done", 1)
+        async with asyncio.timeout(5):
+            while not (again := await queue.notices(lease_seconds=60)):
+                await asyncio.sleep(0.005)
+        assert again[0].tries == 2
+        assert await queue.notices(lease_seconds=60) == []
+        await queue.tell_later(loud.id, 0)
+        async with asyncio.timeout(5):
+            while not await queue.notices(lease_seconds=60):
+                await asyncio.sleep(0.005)
+        await queue.told(loud.id)
+        await queue.tell_later(loud.id, 0)
+        assert await queue.notices(lease_seconds=60) == []
+
+    queue(check)
+
+
+# -- bases -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_base_is_kept_until_nothing_needs_it(queue, new_job) -> None:
+    async def check(queue) -> None:
+        def file(key: str, digest: str = "aa") -> Blob:
+            return Blob(key, 60, digest * 32, "application/zip", "base.npz")
+
+        assert await queue.base("me", "d") is None
+        kept = await queue.keep_base("me", "d", file("uploads/1/b.npz"))
+        assert (kept.blob, kept.fresh, kept.unused) == (file("uploads/1/b.npz"), True, ())
+        again = await queue.keep_base("me", "d", file("uploads/2/b.npz", "bb"))
+        assert (again.blob.key, again.fresh, again.unused) == ("uploads/1/b.npz", False, ("uploads/2/b.npz",))
+        other = await queue.keep_base("me", "e", file("uploads/3/b.npz"))  # the same file under another digest
+        assert (other.blob.key, other.fresh, other.unused) == ("uploads/1/b.npz", True, ("uploads/3/b.npz",))
+        assert await queue.base("you", "d") is None
+        assert (await queue.usage("me")).bytes == 60
+
+        job = new_job(owner="me", inputs={"base": await queue.base("me", "d")})
+        assert (await queue.submit(job)).unused == ()
+        await finish(queue, await claim_of(queue))
+        assert await queue.drop_base("me", "d") == ()
+        assert await queue.drop_base("me", "d") == ()
+        assert await queue.base("me", "d") is None
+        assert (await queue.delete(job.id)).keys == ()
+        assert await queue.needs("uploads/1/b.npz")
+        assert await queue.drop_base("me", "e") == ("uploads/1/b.npz",)
+        assert (await queue.usage("me")).bytes == 0
+
+    queue(check)
+
+
+def test_bases_count_among_an_owners_bytes(queue) -> None:
+    async def check(queue) -> None:
+        bounds = Bounds(bytes=100)
+        await queue.keep_base("me", "d", Blob("uploads/1/b.npz", 60, "aa" * 32), bounds=bounds)
+        with pytest.raises(OwnerFull, match="100 bytes"):
+            await queue.keep_base("me", "e", Blob("uploads/2/b.npz", 60, "bb" * 32), bounds=bounds)
+        await queue.keep_base("you", "e", Blob("uploads/2/b.npz", 60, "bb" * 32), bounds=bounds)
 
     queue(check)

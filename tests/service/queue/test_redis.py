@@ -10,6 +10,7 @@ import redis
 
 from cabacus.service.job import Failure
 from cabacus.service.queue import redis_streams
+from cabacus.service.queue.port import Once
 from cabacus.service.queue.redis_streams import RedisQueue
 
 
@@ -30,6 +31,7 @@ def test_every_key_lies_in_one_slot_and_none_holds_bytes_of_models(redis_server,
         queue = open_queue(redis_server, namespace="slots")
         for _ in range(3):
             await queue.submit(new_job(owner="me"))
+        await queue.keep_base("me", "ab" * 32, new_job().inputs["model"])
         claim = await queue.claim("a", block_seconds=1)
         await queue.finish(claim, result=None, report=None, summary={})
         claim = await queue.claim("a", block_seconds=1)
@@ -39,26 +41,30 @@ def test_every_key_lies_in_one_slot_and_none_holds_bytes_of_models(redis_server,
     check(main)
     with client(redis_server) as direct:
         keys = [key for key in direct.scan_iter() if "slots" in key]
-        assert {key.split(":")[1] for key in keys} == {"jobs", "job", "expiry", "owner", "dead"}
+        assert {key.split(":")[1] for key in keys} == {
+            *("jobs", "tickets", "job", "expiry", "owner", "dead", "waiting", "line", "turns", "counter", "open"),
+            *("bytes", "uploads", "refs", "statistics", "bases"),
+        }
         assert all(key.startswith("{slots}:") for key in keys)
 
 
 def test_nothing_is_left_of_a_job_that_is_forgotten(redis_server, new_job) -> None:
     async def main() -> None:
         queue = open_queue(redis_server, namespace="gone", keep_seconds=0.01)
-        await queue.submit(new_job(owner="me"))
+        await queue.submit(new_job(owner="me", webhook="https://there"), once=Once("k", "f"))
         await queue.finish(await queue.claim("a", block_seconds=1), result=None, report=None, summary={})
         while not (expired := await queue.expired()):
             await asyncio.sleep(0.005)
-        await queue.forget(expired[0].id)
+        await queue.forget(expired[0].job.id)
         await queue.leave("a")
         await queue.close()
 
     check(main)
     with client(redis_server) as direct:
-        assert [key for key in direct.scan_iter() if "gone" in key] == [
-            "{gone}:jobs"
-        ]  # the group lives in the empty stream
+        # The group lives in the empty stream.
+        assert {key for key in direct.scan_iter() if "gone" in key} == {
+            f"{{gone}}:{name}" for name in ("jobs", "counter", "statistics")
+        }
         assert direct.xinfo_consumers("{gone}:jobs", "workers") == []
 
 

@@ -1,0 +1,231 @@
+// encode_levels, encode_weights, decode_levels, decode_weights, moments, simd. The contract is _core.pyi.
+#include "bindings.hpp"
+#include "cabacus/container.hpp"
+#include "cabacus/moments.hpp"
+#include "cabacus/tensor_decoder.hpp"
+#include "cabacus/tensor_encoder.hpp"
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace py = pybind11;
+
+namespace {
+
+template <typename T>
+using Flat = py::array_t<T, py::array::c_style>;
+
+using Pinned = std::map<std::string, int>;
+
+// The parameters that a caller may pin, with their least and greatest values.
+struct Parameter {
+    std::optional<int> cabacus::FixedCoding::* field;
+    int least;
+    int greatest;
+};
+
+const std::map<std::string, Parameter>& parameters() {
+    using cabacus::FixedCoding;
+    static const std::map<std::string, Parameter> all{
+        {"flags", {&FixedCoding::flags, 0, cabacus::kMaxFlags}},
+        {"golomb", {&FixedCoding::golomb, 0, 10}},
+        {"prefixes", {&FixedCoding::prefixes, 0, cabacus::kMaxFlags}},
+        {"width", {&FixedCoding::width, 0, cabacus::kMaxWidth}},
+        {"context", {&FixedCoding::context, 0, cabacus::kContextSets - 1}},
+        {"row_shift", {&FixedCoding::row_shift, 1, cabacus::kMaxShift}},
+        {"column_shift", {&FixedCoding::column_shift, 0, cabacus::kMaxShift}},
+        {"class_floor", {&FixedCoding::class_floor, 0, cabacus::kMaxClassFloor}},
+        {"lanes", {&FixedCoding::lanes, 1, cabacus::kMaxLanes}},
+    };
+    return all;
+}
+
+cabacus::FixedCoding fixed_of(const std::optional<Pinned>& pinned) {
+    cabacus::FixedCoding fixed;
+    if (!pinned) return fixed;
+    for (const auto& [name, value] : *pinned) {
+        const auto found = parameters().find(name);
+        if (found == parameters().end()) throw py::value_error("there is no parameter '" + name + "'");
+        const Parameter& parameter = found->second;
+        if (value < parameter.least || value > parameter.greatest) {
+            throw py::value_error(name + " is " + std::to_string(value) + "; pass " + std::to_string(parameter.least) +
+                                  " to " + std::to_string(parameter.greatest));
+        }
+        fixed.*parameter.field = value;
+    }
+    if (fixed.flags && fixed.prefixes && *fixed.flags + *fixed.prefixes > cabacus::kMaxFlags) {
+        throw py::value_error("flags and prefixes together exceed " + std::to_string(cabacus::kMaxFlags));
+    }
+    return fixed;
+}
+
+cabacus::Effort effort_of(const std::string& name) {
+    if (name == "fast") return cabacus::Effort::fast;
+    if (name == "default") return cabacus::Effort::normal;
+    if (name == "max") return cabacus::Effort::max;
+    throw py::value_error("effort is '" + name + "'; pass 'fast', 'default' or 'max'");
+}
+
+cabacus::Quantizer quantizer_of(const std::string& name) {
+    if (name == "round") return cabacus::Quantizer::round;
+    if (name == "greedy") return cabacus::Quantizer::greedy;
+    if (name == "trellis") return cabacus::Quantizer::trellis;
+    throw py::value_error("quantizer is '" + name + "'; pass 'round', 'greedy' or 'trellis'");
+}
+
+// A flat array of at least one element.
+template <typename T>
+std::size_t checked_size(const Flat<T>& array, std::size_t columns) {
+    if (array.ndim() != 1 || array.size() == 0) throw py::value_error("the array must be flat and not empty");
+    if (columns == 0 || columns > static_cast<std::size_t>(array.size())) {
+        throw py::value_error("columns must be 1 to the number of weights");
+    }
+    return static_cast<std::size_t>(array.size());
+}
+
+cabacus::EncodeOptions options_of(std::size_t columns, const std::optional<cabacus::LevelCoding>& coding,
+                                  const std::optional<Pinned>& fixed, const std::string& effort, int threads,
+                                  bool payload) {
+    return {columns, coding, fixed_of(fixed), effort_of(effort), threads, payload};
+}
+
+cabacus::EncodedTensor encode_levels(const Flat<std::int32_t>& levels, std::size_t columns,
+                                     const std::optional<cabacus::LevelCoding>& coding,
+                                     const std::optional<Pinned>& fixed, const std::string& effort, int threads) {
+    const std::size_t count = checked_size(levels, columns);
+    const cabacus::EncodeOptions options = options_of(columns, coding, fixed, effort, threads, true);
+    const std::int32_t* data = levels.data();
+    const py::gil_scoped_release unlocked;
+    return cabacus::encode_levels(data, count, options);
+}
+
+template <typename Real>
+cabacus::EncodedTensor encode_weights(const Flat<Real>& weights, std::size_t columns, double step,
+                                      const std::optional<Flat<float>>& eta, double rate_weight, double max_error,
+                                      const std::string& quantizer, const std::string& candidates,
+                                      const std::optional<cabacus::LevelCoding>& coding,
+                                      const std::optional<Pinned>& fixed, const std::string& effort, int threads,
+                                      bool payload) {
+    const std::size_t count = checked_size(weights, columns);
+    if (!(step > 0.0) || !std::isfinite(step)) throw py::value_error("step must be finite and above 0");
+    if (!(rate_weight >= 0.0) || !(max_error >= 0.0)) throw py::value_error("rate_weight and max_error must be 0 or more");
+    if (candidates != "near" && candidates != "all") throw py::value_error("candidates must be 'near' or 'all'");
+    if (eta && (eta->ndim() != 1 || eta->size() != weights.size())) throw py::value_error("eta must be like the weights");
+    const cabacus::QuantizeOptions how{step, rate_weight, max_error, quantizer_of(quantizer), candidates == "all"};
+    const cabacus::EncodeOptions options = options_of(columns, coding, fixed, effort, threads, payload);
+    const Real* data = weights.data();
+    const float* importance = eta ? eta->data() : nullptr;
+    const py::gil_scoped_release unlocked;
+    return cabacus::encode_weights(data, count, importance, how, options);
+}
+
+// The slices [first, first + slices) of a record's levels; a codebook's first slice is none of them.
+cabacus::SliceRun run_of(const cabacus::Record& record, std::size_t weights, std::size_t first, std::size_t slices,
+                         cabacus::ByteSpan data) {
+    const std::size_t skipped = record.coding == cabacus::Coding::codebook ? 1 : 0;
+    if (record.row_width == 0 || record.slice_rows == 0) throw py::value_error("the record has no geometry");
+    if (first + slices + skipped > record.slice_bytes.size()) throw py::value_error("the record has fewer slices");
+    cabacus::SliceRun run{record.levels, weights, static_cast<std::size_t>(record.row_width),
+                          static_cast<std::size_t>(record.slice_rows), first, {}, data};
+    for (std::size_t i = 0; i < slices; ++i) {
+        run.bytes.push_back(static_cast<std::size_t>(record.slice_bytes[first + i + skipped]));
+    }
+    return run;
+}
+
+std::size_t weights_of(const cabacus::Record& record) {
+    std::size_t count = 1;
+    for (const std::uint64_t size : record.shape) count *= static_cast<std::size_t>(size);
+    return count;
+}
+
+std::size_t run_weights(const cabacus::SliceRun& run) {
+    if (run.bytes.empty()) return 0;
+    const std::size_t last = run.bytes.size() - 1;
+    if (run.begin(last) >= run.weights) throw py::value_error("the record has fewer slices");
+    return run.begin(last) + run.size(last) - run.begin(0);
+}
+
+Flat<std::int32_t> decode_levels(const py::object& data, const cabacus::Record& record, std::size_t first,
+                                 std::size_t slices, int threads) {
+    const BufferBytes bytes(data);
+    const cabacus::SliceRun run = run_of(record, weights_of(record), first, slices, bytes.span());
+    Flat<std::int32_t> out(static_cast<py::ssize_t>(run_weights(run)));
+    std::int32_t* levels = out.mutable_data();
+    {
+        const py::gil_scoped_release unlocked;
+        cabacus::decode_levels(run, threads, record.name, levels);
+    }
+    return out;
+}
+
+template <typename Real>
+void decode_weights(const py::object& data, const cabacus::Record& record, std::size_t first, std::size_t slices,
+                    Flat<Real>& out, int threads) {
+    const BufferBytes bytes(data);
+    const cabacus::SliceRun run = run_of(record, weights_of(record), first, slices, bytes.span());
+    if (out.ndim() != 1 || static_cast<std::size_t>(out.size()) != run_weights(run)) {
+        throw py::value_error("out must be flat and hold the weights of these slices");
+    }
+    Real* weights = out.mutable_data();
+    const py::gil_scoped_release unlocked;
+    cabacus::decode_weights(run, record.step, threads, record.name, weights);
+}
+
+template <typename Real>
+std::tuple<double, double, std::int64_t> moments(const Flat<Real>& weights) {
+    const Real* data = weights.data();
+    const auto count = static_cast<std::size_t>(weights.size());
+    const py::gil_scoped_release unlocked;
+    const cabacus::Moments found = cabacus::moments(data, count);
+    return {found.sum_of_squares, found.largest, found.first_not_finite};
+}
+
+template <typename Real>
+void bind_real(py::module_& module) {
+    module.def("encode_weights", &encode_weights<Real>, py::arg("weights").noconvert(), py::kw_only(), py::arg("columns"),
+               py::arg("step"), py::arg("eta").noconvert() = py::none(), py::arg("rate_weight") = 0.0,
+               py::arg("max_error") = 0.0, py::arg("quantizer") = "greedy", py::arg("candidates") = "near",
+               py::arg("coding") = py::none(), py::arg("fixed") = py::none(), py::arg("effort") = "default",
+               py::arg("threads") = 1, py::arg("payload") = true);
+    module.def("decode_weights", &decode_weights<Real>, py::arg("data"), py::arg("record"), py::arg("first_slice"),
+               py::arg("slices"), py::arg("out").noconvert(), py::arg("threads") = 1);
+    module.def("moments", &moments<Real>, py::arg("weights").noconvert());
+}
+
+}  // namespace
+
+void bind_levels(py::module_& module) {
+    using cabacus::EncodedTensor;
+    py::class_<EncodedTensor>(module, "Encoded", "A coded tensor: what its record and payload need, and what it cost.")
+        .def_readonly("levels", &EncodedTensor::coding)
+        .def_readonly("row_width", &EncodedTensor::row_width)
+        .def_readonly("slice_rows", &EncodedTensor::slice_rows)
+        .def_readonly("slice_bytes", &EncodedTensor::slice_bytes)
+        .def_property_readonly("payload",
+                               [](const EncodedTensor& tensor) {
+                                   return py::bytes(reinterpret_cast<const char*>(tensor.payload.data()), tensor.payload.size());
+                               })
+        .def_readonly("nonzero", &EncodedTensor::nonzero)
+        .def_readonly("entropy_bits", &EncodedTensor::entropy_bits)
+        .def_readonly("squared_error", &EncodedTensor::squared_error)
+        .def_readonly("weighted_error", &EncodedTensor::weighted_error);
+    module.def("encode_levels", &encode_levels, py::arg("levels").noconvert(), py::kw_only(), py::arg("columns"),
+               py::arg("coding") = py::none(), py::arg("fixed") = py::none(), py::arg("effort") = "default",
+               py::arg("threads") = 1);
+    module.def("decode_levels", &decode_levels, py::arg("data"), py::arg("record"), py::arg("first_slice"),
+               py::arg("slices"), py::arg("threads") = 1);
+    bind_real<float>(module);
+    bind_real<double>(module);
+    module.def("simd", [] { return std::string("scalar"); });
+}

@@ -1,0 +1,305 @@
+"""Compressed files opened: what is in them, and as much of it decoded as is asked for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cabacus import _core, checks, scan
+from cabacus.bases import check_base
+from cabacus.container import ALIAS, CODEBOOK, CODINGS, LEVELS, ZERO, layout, parse, record_bytes
+from cabacus.decoding import Extent, decode, decode_levels, shaped
+from cabacus.dtypes import BY_ID, Array, RawTensor, Tensor, dtype_name, to_float
+from cabacus.errors import InputError
+from cabacus.files import Source, Tensors, open_buffer, read
+from cabacus.files.sniff import is_compressed
+from cabacus.inspection import TensorInspection
+from cabacus.limits import DEFAULT_LIMITS, Limits
+from cabacus.parallel import each, thread_count
+
+__all__ = ["Archive", "decompress", "open", "tensors_of"]
+
+_CONTEXTS = ("paper", "row", "column", "row_column")
+
+
+class Archive:
+    """A compressed file, from which tensors are decoded when they are asked for. Made by `cabacus.open`.
+
+    The file is mapped: nothing but its header is read before. It must not change meanwhile. `metadata` has the model's
+    pairs of strings; `base` is the digest in hex of the base that the file is a difference to, or None.
+
+    >>> archive = open(cabacus.compress({"w": np.eye(4, dtype=np.float32)}, step=0.5).data)
+    >>> list(archive), archive.tensor("w")[0].tolist()
+    (['w'], [1.0, 0.0, 0.0, 0.0])
+    """
+
+    metadata: dict[str, str]
+    base: str | None
+
+    def __init__(
+        self, source: Source, *, base: Any = None, limits: Limits = DEFAULT_LIMITS, threads: int | None = None
+    ) -> None:
+        self._data = open_buffer(source, limits)
+        self._header = parse(self._data, limits)
+        self._limits = limits
+        self._threads = thread_count(threads)
+        self._records = {record.name: record for record in self._header.records}
+        self._base_source = base
+        self._base: Mapping[str, Tensor] | None = None
+        self.metadata = dict(self._header.metadata)
+        self.base = None if self._header.base is None else self._header.base.hex()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._records)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._records
+
+    def __repr__(self) -> str:
+        return f"Archive({len(self)} tensors, {self.bytes} bytes)"
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the file."""
+        return len(self._data)
+
+    @property
+    def header_bytes(self) -> int:
+        """Bytes before the payload."""
+        return self._header.bytes
+
+    @property
+    def version(self) -> int:
+        """The format's version."""
+        return self._header.version
+
+    @cached_property
+    def _record_bytes(self) -> dict[str, int]:
+        """The share of each record in the header."""
+        nothing = len(_core.pack([], self._header.metadata, self._header.base))
+        shares = record_bytes(self._header.records, self._header.bytes - nothing)
+        return dict(zip(self._records, shares, strict=True))
+
+    def keys(self) -> list[str]:
+        """Return the tensors' names in the order of the file."""
+        return list(self._records)
+
+    def info(self, name: str) -> TensorInspection:
+        """Return what the header says of a tensor."""
+        record = self._record(name)
+        dtype, elements = BY_ID[record.dtype], math.prod(record.shape)
+        payload = sum(record.slice_bytes) if record.coding != ALIAS else 0
+        alias = self._header.records[record.alias].name if record.coding == ALIAS else None
+        return TensorInspection(
+            name=name,
+            dtype=dtype.name,
+            shape=tuple(record.shape),
+            coding=CODINGS[record.coding],
+            parameters=elements,
+            bytes=payload + self._record_bytes[name],
+            original_bytes=elements * dtype.itemsize,
+            step=record.step if record.coding == LEVELS and dtype.kind == "float" else None,
+            alias=alias,
+            delta=record.delta,
+            details=_details(record),
+        )
+
+    def tensor(self, name: str) -> Tensor:
+        """Return a tensor in its own type and shape, in memory of its own.
+
+        bfloat16 and 8-bit floats are arrays of `ml_dtypes`, or RawTensors where that is not installed. Raises
+        InputError for an unknown name, a FormatError for slices that are damaged, BaseMismatchError where the tensor is
+        a difference and the base is missing or another.
+        """
+        return self._tensor(self._holder(name), self._threads)
+
+    def rows(self, name: str, start: int, stop: int) -> Tensor:
+        """Return `tensor(name)[start:stop]`, decoding no more than the slices that these rows are in.
+
+        >>> archive = open(cabacus.compress({"w": np.eye(4, dtype=np.float32)}, step=0.5).data)
+        >>> archive.rows("w", -1, 4).tolist()
+        [[0.0, 0.0, 0.0, 1.0]]
+        """
+        record = self._holder(name)
+        if not record.shape:
+            raise InputError(f"tensor {name!r} has no dimensions and no rows", tensor=name)
+        start, stop, _ = slice(start, stop).indices(record.shape[0])
+        axes, stop = tuple(record.axes), max(start, stop)
+        if axes and axes[0] != 0:
+            whole = self._tensor(record, self._threads)
+            if isinstance(whole, RawTensor):
+                return RawTensor(whole.dtype, whole.bits[start:stop].copy())
+            return whole[start:stop].copy()
+        inner = math.prod(record.shape[1:])
+        extent = Extent(self._data, record, start * inner, stop * inner, self._threads)
+        return shaped(decode(extent, self._base_part(extent)), (stop - start, *record.shape[1:]), axes)
+
+    def levels(self, name: str) -> tuple[npt.NDArray[np.int32] | Array, float]:
+        """Return (levels, step) of a tensor: integers of its shape, whose products with the step are its weights.
+
+        Levels are int32; integer tensors are their own levels, in their own type, with a step of 1. Of a difference,
+        these are the levels of the difference. Raises InputError for tensors that are stored otherwise.
+
+        >>> archive = open(cabacus.compress({"w": np.eye(2, dtype=np.float32)}, step=0.5).data)
+        >>> archive.levels("w")
+        (array([[2, 0],
+               [0, 2]], dtype=int32), 0.5)
+        """
+        record = self._holder(name)
+        if not self.has_levels(name):
+            raise InputError(f"tensor {name!r} is stored exactly and has no levels; call tensor()", tensor=name)
+        shape, axes = tuple(record.shape), tuple(record.axes)
+        if BY_ID[record.dtype].kind not in ("float", "complex"):
+            whole = self._tensor(record, self._threads)
+            assert not isinstance(whole, RawTensor)
+            return whole, 1.0
+        if record.coding == ZERO:
+            return np.zeros(shape, np.int32), 1.0
+        return scan.from_scan(decode_levels(self._extent(record, self._threads)), shape, axes), record.step
+
+    def has_levels(self, name: str) -> bool:
+        """Whether `levels` can tell those of a tensor: integers, and floats that are quantized or all zero."""
+        record = self._holder(name)
+        return record.coding in (LEVELS, ZERO) or BY_ID[record.dtype].kind not in ("float", "complex")
+
+    def checked(self, name: str) -> None:
+        """Decode a tensor's slices and forget them; a difference needs no base here. Raises a FormatError."""
+        record = self._holder(name)
+        extent = self._extent(record, self._threads)
+        decode(extent, np.zeros(extent.size, np.float32) if record.delta else None)
+
+    def decoded(self, names: Iterable[str]) -> dict[str, Tensor]:
+        """Return several tensors, decoded side by side, within the limit of output bytes."""
+        wanted = list(dict.fromkeys(names))
+        records = [self._holder(name) for name in wanted]
+        sizes = [math.prod(record.shape) for record in records]
+        total = sum(size * BY_ID[record.dtype].itemsize for size, record in zip(sizes, records, strict=True))
+        self._limits.check("output_bytes", total)
+        if any(record.delta for record in records):
+            self._load_base()
+        return dict(zip(wanted, each(self._tensor, records, sizes, self._threads), strict=True))
+
+    def _record(self, name: str) -> Any:
+        if name not in self._records:
+            raise InputError(f"there is no tensor {name!r}{checks.near(name, self._records)}", tensor=str(name))
+        return self._records[name]
+
+    def _holder(self, name: str) -> Any:
+        """The record that has the elements."""
+        record = self._record(name)
+        return self._header.records[record.alias] if record.coding == ALIAS else record
+
+    def _extent(self, record: Any, threads: int) -> Extent:
+        return Extent(self._data, record, 0, math.prod(record.shape), threads)
+
+    def _tensor(self, record: Any, threads: int) -> Tensor:
+        extent = self._extent(record, threads)
+        return shaped(decode(extent, self._base_part(extent)), tuple(record.shape), tuple(record.axes))
+
+    def _base_part(self, extent: Extent) -> Array | None:
+        record = extent.record
+        if not record.delta:
+            return None
+        tensor = self._load_base().get(record.name)
+        if tensor is None or tuple(tensor.shape) != record.shape or dtype_name(tensor) != extent.dtype.name:
+            raise InputError(f"the base has no tensor like {record.name!r}", field="base", tensor=record.name)
+        return scan.to_scan(to_float(tensor), record.axes)[extent.start : extent.stop]
+
+    def _load_base(self) -> Mapping[str, Tensor]:
+        if self._base is None:
+            base = None if self._base_source is None else tensors_of(self._base_source, limits=self._limits)
+            check_base(self._header.base or b"", base)
+            self._base = base
+        assert self._base is not None
+        return self._base
+
+
+def open(source: Source, *, base: Any = None, limits: Limits = DEFAULT_LIMITS, threads: int | None = None) -> Archive:
+    """Return the compressed file `source` (a path, a binary file object or bytes), opened.
+
+    `base` is what it is a difference to, if it is one: a mapping, a file of tensors or a compressed file. `limits`
+    bound what the file may ask for; `threads` defaults to the processors at hand. Raises OSError, or a FormatError.
+
+    >>> open(b"")
+    Traceback (most recent call last):
+    cabacus.errors.TruncatedError: the file is empty
+    """
+    return Archive(source, base=base, limits=limits, threads=threads)
+
+
+def decompress(
+    data: Source,
+    *,
+    names: Iterable[str] | None = None,
+    base: Any = None,
+    limits: Limits = DEFAULT_LIMITS,
+    threads: int | None = None,
+    out: Mapping[str, Array] | None = None,
+) -> Tensors:
+    """Return the tensors of a compressed file (a path, a binary file object or bytes), or those of the `names`.
+
+    Names, order, element types and shapes are those of the model, `metadata` too. `base`, `limits` and `threads` are
+    as in `open`. With `out`, a mapping of names to arrays of the right shapes and types, these are filled and returned.
+    Weights are step x level in float64, rounded once to their type (FORMAT 5). Raises OSError, InputError for unknown
+    names, or a FormatError.
+
+    >>> data = cabacus.compress({"w": np.eye(2, dtype=np.float32), "n": np.arange(3)}, step=0.5).data
+    >>> decompress(data, names=["n"])
+    Tensors({'n': array([0, 1, 2])}, metadata={})
+    """
+    archive = Archive(data, base=base, limits=limits, threads=threads)
+    if isinstance(names, str):
+        raise InputError("names is a string; pass a sequence of names", field="names")
+    decoded = archive.decoded(archive.keys() if names is None else names)
+    if out is not None:
+        decoded |= {name: _filled(name, out[name], decoded[name]) for name in decoded if name in out}
+    return Tensors(decoded, archive.metadata)
+
+
+def tensors_of(source: Any, *, limits: Limits = DEFAULT_LIMITS) -> Tensors:
+    """Return the tensors of a mapping, of a file of tensors, or of a compressed file.
+
+    >>> tensors_of({"w": np.zeros(2)}).keys()
+    dict_keys(['w'])
+    """
+    if isinstance(source, Mapping):
+        return Tensors.of(source)
+    buffer = open_buffer(source, limits)
+    return decompress(buffer, limits=limits) if is_compressed(buffer) else read(buffer, limits=limits)
+
+
+def _filled(name: str, array: Array, tensor: Tensor) -> Array:
+    values = tensor.bits if isinstance(tensor, RawTensor) else tensor
+    if array.shape != values.shape or array.dtype != values.dtype:
+        raise InputError(
+            f"out has {array.dtype} {array.shape} for tensor {name!r}, which is {values.dtype} {values.shape}",
+            field="out",
+            tensor=name,
+        )
+    np.copyto(array, values)
+    return array
+
+
+def _details(record: Any) -> dict[str, int | float | str]:
+    details: dict[str, int | float | str] = {}
+    if record.coding in (LEVELS, CODEBOOK):
+        coding = record.levels
+        details |= {"n": coding.flags, "context": _CONTEXTS[coding.context], "lanes": coding.lanes}
+        details |= {"slices": layout(record)[1]}
+        if coding.trellis:
+            details["trellis"] = coding.trellis
+    if record.coding == CODEBOOK:
+        details["entries"] = record.entries
+    if record.coding == LEVELS and record.offset:
+        details["offset"] = record.offset
+    if record.axes:
+        details["axes"] = ",".join(map(str, record.axes))
+    return details

@@ -1,0 +1,124 @@
+"""The core's container seen from here: headers parsed within limits, and its faults as the errors of cabacus."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from itertools import accumulate, pairwise
+from typing import Final, NoReturn
+
+from cabacus import _core
+from cabacus.errors import CorruptError, FormatError, LimitError, TruncatedError, UnsupportedError
+from cabacus.files.sniff import is_compressed, sniff
+from cabacus.limits import Limits
+
+__all__ = [
+    "ALIAS",
+    "CODEBOOK",
+    "CODINGS",
+    "LEVELS",
+    "RAW",
+    "ZERO",
+    "bytes_alone",
+    "faults",
+    "layout",
+    "parse",
+    "record_bytes",
+]
+
+CODINGS = ("raw", "levels", "float", "codebook", "zero", "alias")
+"""Names of the codings by id (FORMAT 3.2)."""
+RAW: Final = 0
+LEVELS: Final = 1
+CODEBOOK: Final = 3
+ZERO: Final = 4
+ALIAS: Final = 5
+
+_KINDS: dict[str, type[FormatError]] = {
+    "truncated": TruncatedError,
+    "corrupt": CorruptError,
+    "unsupported": UnsupportedError,
+}
+
+
+@contextmanager
+def faults(tensor: str | None = None) -> Iterator[None]:
+    """Turn the core's FormatFault into a FormatError that names the tensor.
+
+    >>> with faults("fc.weight"):
+    ...     raise _core.FormatFault("truncated", "the file ends early", None, None)
+    Traceback (most recent call last):
+    cabacus.errors.TruncatedError: tensor 'fc.weight': the file ends early
+    """
+    try:
+        yield
+    except _core.FormatFault as fault:
+        _raise(fault, tensor)
+
+
+def _raise(fault: _core.FormatFault, known: str | None) -> NoReturn:
+    kind, message, named, limit = fault.args
+    tensor = named if named is not None else known
+    text = message if tensor is None or repr(tensor) in message else f"tensor {tensor!r}: {message}"
+    if kind == "limit":
+        raise LimitError(text, tensor=tensor, limit=limit) from None
+    raise _KINDS.get(kind, CorruptError)(text, tensor=tensor) from None
+
+
+def parse(data: memoryview, limits: Limits) -> _core.Header:
+    """Return the header of a compressed file, checked against the limits and against the file's length.
+
+    Raises a FormatError; for a file of tensors that is not compressed, UnsupportedError says so.
+    """
+    if not data:
+        raise TruncatedError("the file is empty")
+    if len(data) >= 4 and not is_compressed(data):
+        kind = sniff(data)
+        what = "no compressed file of cabacus" if kind is None else f"a file of tensors ({kind}), not a compressed one"
+        raise UnsupportedError(f"this is {what}")
+    with faults():
+        return _core.parse(data, {item.name: getattr(limits, item.name) for item in fields(limits)})
+
+
+def layout(record: _core.Record) -> tuple[int, int]:
+    """Return (elements of a slice, slices) of a record; the last slice may be shorter.
+
+    >>> record = _core.Record(shape=(5, 4), coding=LEVELS, row_width=4, slice_rows=2, slice_bytes=[9, 9, 7])
+    >>> layout(record)
+    (8, 3)
+    """
+    elements = math.prod(record.shape)
+    per_slice = min(max(record.row_width * record.slice_rows, 1), max(elements, 1))
+    return per_slice, -(-elements // per_slice)
+
+
+def bytes_alone(record: _core.Record) -> int:
+    """Return what a record takes in a header that has no other, its parameter set included.
+
+    >>> bytes_alone(_core.Record(name="w", dtype=18, shape=(2, 3), coding=ZERO))
+    10
+    """
+    if record.coding == ALIAS:  # needs its holder; its index takes a byte or two
+        return 1 + bytes_alone(_core.Record(name=record.name, dtype=record.dtype, shape=record.shape, coding=ZERO))
+    return len(_core.pack([record], [], bytes(32) if record.delta else None)) - _nothing(record.delta)
+
+
+def record_bytes(records: Sequence[_core.Record], header: int) -> list[int]:
+    """Return the share of each record in the `header` bytes that all of them take together.
+
+    What records have in common is said once: what each would take alone is scaled so that the sum is right.
+
+    >>> record_bytes([_core.Record(name="w", dtype=18, shape=(2, 3), coding=ZERO)] * 2, 13)
+    [7, 6]
+    """
+    alone = [bytes_alone(record) for record in records]
+    total = sum(alone)
+    ends = [0] + [-(-header * one // max(total, 1)) for one in accumulate(alone)]
+    return [end - start for start, end in pairwise(ends)]
+
+
+def _nothing(base: bool) -> int:
+    """Bytes of a file without tensors."""
+    return len(_core.pack([], [], bytes(32) if base else None))

@@ -1,0 +1,211 @@
+"""From a record and its slices to elements: one tensor, or some of its slices, flat in scan order (FORMAT 5 to 7)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from cabacus import _core, scan
+from cabacus.container import ALIAS, CODEBOOK, LEVELS, RAW, ZERO, faults, layout
+from cabacus.dtypes import (
+    BY_ID,
+    Array,
+    DType,
+    RawTensor,
+    Tensor,
+    as_bytes,
+    cast_from_float,
+    from_bits,
+    from_bytes,
+    to_float,
+)
+from cabacus.errors import CorruptError, TruncatedError, UnsupportedError
+from cabacus.measures import CHUNK
+
+__all__ = ["CHECKSUM_BYTES", "RAW_SLICE_BYTES", "Extent", "decode", "decode_levels", "shaped"]
+
+CHECKSUM_BYTES = 4
+"""Bytes of the CRC-32C at the end of a slice."""
+RAW_SLICE_BYTES = 1 << 24
+"""Bytes of elements in a slice of a raw tensor; the last may have fewer (FORMAT 6.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Elements of a record in scan order: from `start` to `stop`, of the file `data`."""
+
+    data: memoryview
+    record: _core.Record
+    start: int
+    stop: int
+    threads: int = 1
+
+    @property
+    def dtype(self) -> DType:
+        """The element type."""
+        return BY_ID[self.record.dtype]
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self.stop - self.start
+
+    def slices(self) -> tuple[int, int]:
+        """Return the first slice that holds some of the elements, and how many do."""
+        per_slice, _ = layout(self.record)
+        first = self.start // per_slice
+        return first, -(-self.stop // per_slice) - first
+
+
+def decode(extent: Extent, base: Array | None = None) -> Tensor:
+    """Return the elements of an extent, flat, in their own type and in memory of their own.
+
+    `base` has the base's elements of the same extent, as float32 or float64, where the record is a difference. Raises
+    a FormatError that names the tensor.
+    """
+    record = extent.record
+    if extent.size == 0:
+        return from_bits(np.empty(0, extent.dtype.storage), extent.dtype.name)
+    with faults(record.name):
+        if record.coding == LEVELS and extent.dtype.kind == "float":
+            return _weights(extent, base)
+        stored = _DECODERS[record.coding](extent)
+    if record.delta:
+        assert base is not None
+        return cast_from_float(np.add(to_float(stored), base, dtype=np.float64), extent.dtype.name)
+    return stored
+
+
+def decode_levels(extent: Extent) -> npt.NDArray[np.int32]:
+    """Return the levels of an extent of a record of codings 1 to 3, flat: integers in units of the step."""
+    per_slice, _ = layout(extent.record)
+    first, count = extent.slices()
+    levels = _core.decode_levels(_at(extent, first), extent.record, first, count, extent.threads)
+    return levels[extent.start - first * per_slice : extent.stop - first * per_slice]
+
+
+def shaped(flat: Tensor, shape: Sequence[int], axes: Sequence[int] = ()) -> Tensor:
+    """Return flat elements in scan order as a tensor of that shape.
+
+    >>> shaped(np.array([1, 3, 2, 4]), (2, 2), (1, 0)).tolist()
+    [[1, 2], [3, 4]]
+    """
+    if isinstance(flat, RawTensor):
+        return RawTensor(flat.dtype, scan.from_scan(flat.bits, shape, axes))
+    return scan.from_scan(flat, shape, axes)
+
+
+def _at(extent: Extent, first: int) -> memoryview:
+    """The file from a slice of levels on; the first slice of a codebook is the book."""
+    before = first + (extent.record.coding == CODEBOOK)
+    return extent.data[extent.record.start + sum(extent.record.slice_bytes[:before]) :]
+
+
+def _weights(extent: Extent, base: Array | None) -> Tensor:
+    dtype, (first, count) = extent.dtype, extent.slices()
+    per_slice, _ = layout(extent.record)
+    if base is None and dtype.name in ("float32", "float64"):
+        whole = np.empty(_elements(extent, first, count), dtype.name)
+        _core.decode_weights(_at(extent, first), extent.record, first, count, whole, extent.threads)
+        inside = slice(extent.start - first * per_slice, extent.stop - first * per_slice)
+        return whole if inside.stop - inside.start == whole.size else whole[inside].copy()
+    bits = np.empty(extent.size, dtype.storage)
+    some = max(extent.threads, 4 * CHUNK // per_slice, 1)
+    for slice_ in range(first, first + count, some):
+        group = min(some, first + count - slice_)
+        values = np.empty(_elements(extent, slice_, group), np.float64)
+        _core.decode_weights(_at(extent, slice_), extent.record, slice_, group, values, extent.threads)
+        begin = slice_ * per_slice
+        start, stop = max(extent.start, begin), min(extent.stop, begin + values.size)
+        values = values[start - begin : stop - begin]
+        here = slice(start - extent.start, stop - extent.start)
+        if base is not None:
+            values += base[here]
+        bits[here] = as_bytes(cast_from_float(values, dtype.name)).view(dtype.stored)
+    return from_bits(bits, dtype.name)
+
+
+def _elements(extent: Extent, first: int, count: int) -> int:
+    """Elements of so many slices."""
+    per_slice, _ = layout(extent.record)
+    return min((first + count) * per_slice, math.prod(extent.record.shape)) - first * per_slice
+
+
+def _integers(extent: Extent) -> Tensor:
+    dtype, offset = extent.dtype, extent.record.offset
+    levels = decode_levels(extent)
+    low, high = int(levels.min()) + offset, int(levels.max()) + offset
+    bounds = (0, 1) if dtype.kind == "bool" else (int(np.iinfo(dtype.name).min), int(np.iinfo(dtype.name).max))
+    if low < bounds[0] or high > bounds[1]:
+        raise CorruptError(
+            f"tensor {extent.record.name!r} has elements beyond the range of {dtype.name}", tensor=extent.record.name
+        )
+    if offset == 0:
+        return levels.astype(dtype.name)
+    wide: Array = np.add(levels, offset, dtype=np.int64)
+    return wide.astype(dtype.name)
+
+
+def _codebook(extent: Extent) -> Tensor:
+    record, dtype = extent.record, extent.dtype
+    begin, size = record.start, record.slice_bytes[0]
+    book = _slice(extent.data, begin, size, record.name)
+    if len(book) != record.entries * dtype.itemsize:
+        raise CorruptError(f"tensor {record.name!r} has a codebook of another size", tensor=record.name)
+    values = from_bytes(book, dtype.name, (record.entries,), tensor=record.name)
+    levels, center = decode_levels(extent), record.offset
+    if int(levels.min()) + center < 0 or int(levels.max()) + center >= record.entries:
+        raise CorruptError(f"tensor {record.name!r} has an index beyond its codebook", tensor=record.name)
+    bits: Array = as_bytes(values).view(dtype.stored)[levels + np.int32(center)]
+    return from_bits(bits.astype(dtype.storage, copy=False), dtype.name)
+
+
+def _raw(extent: Extent) -> Tensor:
+    itemsize = extent.dtype.itemsize
+    start, stop = extent.start * itemsize, extent.stop * itemsize
+    whole = np.empty(stop - start, np.uint8)
+    total = itemsize * math.prod(extent.record.shape)
+    for number in range(start // RAW_SLICE_BYTES, -(-stop // RAW_SLICE_BYTES)):
+        begin = number * RAW_SLICE_BYTES
+        size = min(RAW_SLICE_BYTES, total - begin)
+        place = extent.record.start + number * (RAW_SLICE_BYTES + CHECKSUM_BYTES)
+        data = _slice(extent.data, place, size + CHECKSUM_BYTES, extent.record.name)
+        low, high = max(start, begin), min(stop, begin + size)
+        whole[low - start : high - start] = np.frombuffer(data[low - begin : high - begin], np.uint8)
+    return from_bytes(whole.data, extent.dtype.name, (extent.size,), tensor=extent.record.name)
+
+
+def _slice(data: memoryview, start: int, size: int, name: str) -> memoryview:
+    """The bytes of a slice without its checksum, which is verified."""
+    whole = data[start : start + size]
+    if len(whole) < size or size < CHECKSUM_BYTES:
+        raise TruncatedError(f"tensor {name!r}: the file ends in a slice", tensor=name)
+    body, stored = whole[:-CHECKSUM_BYTES], whole[-CHECKSUM_BYTES:]
+    if _core.checksum(body) != int.from_bytes(stored, "little"):
+        raise CorruptError(f"tensor {name!r}: a slice has another checksum", tensor=name)
+    return body
+
+
+def _zero(extent: Extent) -> Tensor:
+    return from_bits(np.zeros(extent.size, extent.dtype.storage), extent.dtype.name)
+
+
+def _unknown(extent: Extent) -> Tensor:
+    # Coding 2 will be the core's decode_exact_float, here.
+    raise UnsupportedError(
+        f"tensor {extent.record.name!r} is coded in a way that this version does not know", tensor=extent.record.name
+    )
+
+
+_DECODERS: dict[int, Callable[[Extent], Tensor]] = {
+    RAW: _raw,
+    LEVELS: _integers,
+    2: _unknown,
+    CODEBOOK: _codebook,
+    ZERO: _zero,
+    ALIAS: _unknown,
+}

@@ -1,0 +1,52 @@
+// Which vector forms this compiler can make and this processor can run.
+#pragma once
+
+#if (defined(__x86_64__) || defined(_M_X64)) && (defined(__GNUC__) || defined(__clang__))
+#define CABACUS_X86_LANES 1
+#else
+#define CABACUS_X86_LANES 0
+#endif
+
+// Code between BEGIN and END is compiled for a processor with these features, whatever the compiler's own target is.
+#if defined(__clang__)
+#define CABACUS_PRAGMA(text) _Pragma(#text)
+#define CABACUS_BEGIN_TARGET(features) \
+    CABACUS_PRAGMA(clang attribute push(__attribute__((target(features))), apply_to = function))
+#define CABACUS_END_TARGET _Pragma("clang attribute pop")
+#elif defined(__GNUC__)
+#define CABACUS_PRAGMA(text) _Pragma(#text)
+#define CABACUS_BEGIN_TARGET(features) _Pragma("GCC push_options") CABACUS_PRAGMA(GCC target features)
+#define CABACUS_END_TARGET _Pragma("GCC pop_options")
+#endif
+
+#if CABACUS_X86_LANES
+#define CABACUS_INLINE [[gnu::always_inline]]
+#if defined(__clang__)
+#define CABACUS_BEGIN_AVX2 CABACUS_BEGIN_TARGET("avx2,popcnt,lzcnt,bmi,bmi2")
+#define CABACUS_BEGIN_AVX512 CABACUS_BEGIN_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx2,popcnt,lzcnt,bmi,bmi2")
+#else
+#define CABACUS_BEGIN_AVX2 CABACUS_BEGIN_TARGET(("avx2,popcnt,lzcnt,bmi,bmi2"))
+#define CABACUS_BEGIN_AVX512 CABACUS_BEGIN_TARGET(("avx512f,avx512bw,avx512dq,avx512vl,avx2,popcnt,lzcnt,bmi,bmi2"))
+#endif
+#endif
+
+namespace cabacus {
+
+enum class Form { portable, avx2, avx512 };
+
+inline Form widest_form() {
+#if CABACUS_X86_LANES
+    static const Form form = [] {
+        __builtin_cpu_init();
+        if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("popcnt")) return Form::portable;
+        const bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+        return wide ? Form::avx512 : Form::avx2;
+    }();
+    return form;
+#else
+    return Form::portable;
+#endif
+}
+
+}  // namespace cabacus

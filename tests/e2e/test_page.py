@@ -1,0 +1,144 @@
+"""The page in a real browser, against a real service: from upload to download, and what goes wrong shown well."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import cabacus
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+MILLIS = 60_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Headless Chromium."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium on PATH")
+    with playwright.sync_playwright() as driver:
+        found = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    """A new page, which must not meet an error, nor ask for anything elsewhere."""
+    found = browser.new_page(viewport={"width": 1100, "height": 900}, accept_downloads=True)
+    found.set_default_timeout(MILLIS)
+    errors: list[str] = []
+    requests: list[str] = []
+    found.on("pageerror", lambda error: errors.append(str(error)))
+    found.on("request", lambda request: requests.append(request.url))
+    yield found
+    found.close()
+    assert errors == []
+    assert not [url for url in requests if not url.startswith(("http://127.0.0.1:", "data:", "blob:"))]
+
+
+def send(page: Any, path: Path | dict[str, Any], **values: str) -> None:
+    page.set_input_files("#file", path)
+    for name, value in values.items():
+        page.select_option("#target", name)
+        page.fill("#value", value)
+    page.click("#send")
+
+
+def saved(page: Any, name: str, folder: Path) -> Path:
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name=name).click()
+    target = folder / waiting.value.suggested_filename
+    waiting.value.save_as(target)
+    return target
+
+
+def test_from_upload_to_download_and_back(page, service_url: str, model: Path, tmp_path: Path) -> None:
+    page.goto(service_url)
+    send(page, model, snr_db="25")
+    page.wait_for_selector("#histogram svg")
+    assert "times smaller" in page.inner_text("#status")
+    packed = saved(page, "Download model.cabac", tmp_path)
+    assert packed.read_bytes() == cabacus.compress(model, snr_db=25).data
+    report = json.loads(saved(page, "Download the report", tmp_path).read_text())
+    assert {row["name"] for row in report["tensors"]} == {"conv.weight", "fc.weight", "fc.bias", "steps"}
+
+    assert page.inner_text("#send") == "Compress"
+    page.set_input_files("#file", packed)
+    assert page.inner_text("#send") == "Decompress"
+    assert page.is_hidden("#targets")
+    page.click("#send")
+    page.get_by_role("button", name="Download model.safetensors").wait_for()
+    restored = cabacus.read(saved(page, "Download model.safetensors", tmp_path))
+    assert set(restored) == set(cabacus.read(model))
+
+
+def test_layers_are_sorted_and_their_levels_shown_by_keyboard_alone(page, service_url: str, model: Path) -> None:
+    page.goto(service_url)
+    page.set_input_files("#file", model)
+    page.focus("#send")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#histogram svg")
+
+    def layers() -> list[str]:
+        return page.locator("#layers tbody th").all_inner_texts()
+
+    by_weights = ["steps", "fc.bias", "conv.weight", "fc.weight"]
+    for sort, expected in (("ascending", by_weights), ("descending", by_weights[::-1])):
+        page.get_by_role("button", name="Sort by Weights").focus()
+        page.keyboard.press("Enter")
+        assert layers() == expected
+        assert page.locator(f"#layers th[aria-sort={sort}]").inner_text().startswith("Weights")
+        assert page.locator("#layers th[aria-sort=none]").count() == 7
+    page.get_by_role("button", name="Histogram of conv.weight").focus()
+    page.keyboard.press("Enter")
+    assert "conv.weight" in page.inner_text("#histogram figcaption")
+    picture = page.locator("#histogram svg")
+    assert picture.get_attribute("role") == "img"
+    assert "of the levels are 0" in picture.get_attribute("aria-label")
+
+
+def test_the_curve_is_drawn(page, service_url: str, model: Path) -> None:
+    page.goto(service_url)
+    send(page, model)
+    page.get_by_role("button", name="Draw the curve").click()
+    page.wait_for_selector("#draw:not([disabled])")
+    assert page.locator("#curve circle").count() == 8
+    assert page.inner_text("#curve figcaption").count(" dB") == 7
+
+
+def test_what_goes_wrong_says_what_to_do(page, service_url: str) -> None:
+    page.goto(service_url)
+    send(page, {"name": "model.bin", "mimeType": "x/y", "buffer": b"\x80\x04K\x01."})
+    page.wait_for_selector("#status.failed")
+    assert "save_file" in page.inner_text("#status")
+    broken = {"name": "model.cabac", "mimeType": "x/y", "buffer": b"\xabCBC" + bytes(60)}
+    send(page, broken)
+    page.wait_for_selector("#jobs .failed-cell")
+    page.wait_for_selector("#status.failed")
+    assert page.is_enabled("#send")
+    page.get_by_role("button", name="Delete decompress of model.cabac").first.click()
+    page.wait_for_selector("#jobs .failed-cell", state="detached")
+
+
+def test_a_service_that_asks_for_a_key_gets_it(page, locked_service: tuple[str, str], model: Path, tmp_path) -> None:
+    url, key = locked_service
+    page.goto(url)
+    page.wait_for_selector("#keys:not([hidden])")
+    page.fill("#key", "nonsense")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#key-problem:not(:empty)")
+    page.fill("#key", key)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#keys", state="hidden")
+    send(page, model, snr_db="25")
+    page.wait_for_selector("#histogram svg")
+    assert saved(page, "Download model.cabac", tmp_path).read_bytes() == cabacus.compress(model, snr_db=25).data

@@ -1,0 +1,54 @@
+"""Tensors stored exactly: how a codebook is laid out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cabacus
+from cabacus import _core
+from cabacus.container import CODEBOOK
+from cabacus.dtypes import BY_NAME, as_bytes, from_bits
+from cabacus.exact import Manner, code_exactly
+
+
+def coded(array: Any) -> tuple[_core.Record, bytes]:
+    made = code_exactly("w", array, Manner())
+    assert made.record.coding == CODEBOOK
+    return made.record, b"".join(bytes(piece) for piece in made.pieces)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_a_codebook_is_sorted_by_value_around_the_most_frequent(dtype: str) -> None:
+    values = np.array([-np.inf, -2.5, -1e-3, -0.0, 0.0, 1e-3, 0.25, 7.0, np.inf, np.nan], dtype)
+    rng = np.random.default_rng(0)
+    array = values[rng.choice(10, 4000, p=[0.01, 0.1, 0.1, 0.02, 0.4, 0.15, 0.1, 0.1, 0.01, 0.01])]
+    record, payload = coded(array)
+    book = np.frombuffer(payload[: record.slice_bytes[0] - 4], dtype)
+    assert book.tobytes() == values.tobytes()
+    assert (record.entries, record.offset) == (10, 4)
+    levels = _core.decode_levels(payload[record.slice_bytes[0] :], record, 0, 1)
+    assert np.bincount(levels + record.offset).argmax() == 4
+    assert values[levels + record.offset].tobytes() == array.tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["int16", "int64", "uint64"])
+def test_integers_far_apart_are_sorted_as_numbers(dtype: str) -> None:
+    low, high = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+    values = np.array([low, low // 3, 5, high // 2, high], dtype) if low else np.array([0, 5, high // 2, high], dtype)
+    record, payload = coded(values[np.random.default_rng(1).choice(len(values), 3000)])
+    assert np.frombuffer(payload[: record.slice_bytes[0] - 4], dtype).tolist() == values.tolist()
+
+
+@pytest.mark.parametrize("dtype", BY_NAME)
+def test_codebooks_of_every_type_come_back(dtype: str) -> None:
+    kind = BY_NAME[dtype]
+    if kind.itemsize > 8:
+        pytest.skip("complex128 is not written as a codebook")
+    bits = np.random.default_rng(2).integers(0, 2, (5, kind.itemsize), np.uint8) * (1 if dtype == "bool" else 0xD5)
+    elements = bits[np.random.default_rng(3).integers(0, 5, 2000)].tobytes()
+    tensor = from_bits(np.frombuffer(elements, kind.storage).reshape(40, 50), dtype)
+    model = cabacus.compress({"w": tensor}, rules=["*:keep"]).data
+    assert as_bytes(cabacus.decompress(model)["w"]).tobytes() == elements
