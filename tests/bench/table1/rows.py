@@ -76,7 +76,7 @@ ROWS = {
             unit="%",
             dense=Training(epochs=15, augment=data.shifted),
             sparse=Training(epochs=60),
-            prior_weight=2.0,
+            prior_weight=1.0,
             warmup=0.25,
             paper="9.05 % nonzero, 1.82 % at 98.08 %",
             target=1.82,
