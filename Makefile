@@ -15,7 +15,7 @@ CPP := $(shell find engine/bindings engine/include tests/engine_cpp -name '*.[ch
        engine/CMakeLists.txt tests/engine_cpp/CMakeLists.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format cpp-test py-test test-packaging test-shared test-train test-browser storm fuzz-api bench bench-service openapi vectors dist clean
+.PHONY: help run test lint format cpp-test py-test test-packaging test-shared test-train table1 test-browser storm fuzz-api bench bench-service openapi vectors dist clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -56,6 +56,10 @@ test-shared: $(VENV)/.ready ## Run the tests that need the networks and data set
 
 test-train: $(TRAIN)/.ready ## Run the tests of cabacus.sparsify in an environment with torch
 	$(TRAIN)/bin/python -m pytest tests/sparsify $(ARGS)
+
+table1: $(TRAIN)/.ready ## Train the networks of the paper's Table 1, compress and judge them: hours; goes on where it was
+	mkdir -p build/table1
+	$(TRAIN)/bin/python tests/bench/table1/table.py ../shared/data/datasets build/table1 $(ARGS)
 
 storm: $(VENV)/.ready ## Kill workers and the queue's server under 1,000 jobs, and count: about two minutes
 	python tests/e2e/storm/storm.py $(ARGS)

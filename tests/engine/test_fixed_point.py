@@ -106,7 +106,7 @@ def test_lenet_in_integers_says_what_it_says_in_floats(quantizer: Any, shared: P
     assert np.array_equal(in_integers(archive, pixels, 24).argmax(1), floats.argmax(1))
     differ = in_integers(archive, pixels, 16).argmax(1) != floats.argmax(1)
     assert differ.sum() <= 1  # of 10,000: two outputs that are all but equal
-    assert np.all(np.ptp(np.sort(floats[differ], 1)[:, -2:], 1) < 0.001)
+    assert np.all(np.ptp(np.sort(floats[differ], 1)[:, -2:], 1) < 0.003)
 
 
 def test_lenet_in_integers_on_made_up_images(random: np.random.Generator) -> None:
