@@ -33,7 +33,7 @@ def lenet5() -> nn.Module:
 
 
 def fcae() -> nn.Module:
-    """A fully convolutional autoencoder of 76,428 weights (305.7 kB): images (n, 3, 32, 32) from 0 to 1, and the same
+    """A fully convolutional autoencoder of 76,429 weights (305.7 kB): images (n, 3, 32, 32) from 0 to 1, and the same
     out of 12 x 8 x 8 numbers. The paper gives the size of its FCAE (304.72 KB) and nothing else.
     """
     network = nn.Sequential()
