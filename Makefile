@@ -3,8 +3,10 @@
 
 PYTHON ?= python3
 PORT ?= 8000
+TORCH ?= torch>=2.6,<3
 
 VENV := $(CURDIR)/.venv
+TRAIN := $(CURDIR)/.venv-train
 export PATH := $(VENV)/bin:$(PATH)
 # Builds and tests use no other package than those of the environment, and no settings of the caller's service.
 unexport PYTHONPATH PYTHONHOME $(filter CABACUS_%,$(.VARIABLES))
@@ -13,7 +15,7 @@ CPP := $(shell find engine/bindings engine/include tests/engine_cpp -name '*.[ch
        engine/CMakeLists.txt tests/engine_cpp/CMakeLists.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format cpp-test py-test test-packaging test-shared test-browser test-flower storm fuzz-api bench bench-service openapi vectors dist clean
+.PHONY: help run test lint format cpp-test py-test test-packaging test-shared test-browser test-flower test-train table1 storm fuzz-api bench bench-service openapi vectors dist clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -62,6 +64,13 @@ build/flower/.ready: $(VENV)/.ready $(wildcard engine/cabacus/*.py engine/cabacu
 test-shared: $(VENV)/.ready ## Run the tests that need the networks and data sets of ../shared
 	pytest -m shared $(ARGS)
 
+test-train: $(TRAIN)/.ready ## Run the tests of cabacus.sparsify in an environment with torch
+	$(TRAIN)/bin/python -m pytest tests/sparsify $(ARGS)
+
+table1: $(TRAIN)/.ready ## Train the networks of the paper's Table 1, compress and judge them: hours; goes on where it was
+	mkdir -p build/table1
+	$(TRAIN)/bin/python tests/bench/table1/table.py ../shared/data/datasets build/table1 $(ARGS)
+
 storm: $(VENV)/.ready ## Kill workers and the queue's server under 1,000 jobs, and count: about two minutes
 	python tests/e2e/storm/storm.py $(ARGS)
 
@@ -90,7 +99,7 @@ dist: $(VENV)/.tools ## Build the wheel and the source distribution into dist/
 	python -c 'import scikit_build_core.build as backend; print(backend.build_sdist("dist"))'
 
 clean: ## Remove the environment and everything that was built
-	rm -rf .venv build dist .run .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-train build dist .run .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # What builds the engine, in the versions that pyproject.toml asks for.
@@ -105,4 +114,14 @@ $(VENV)/.tools: pyproject.toml
 # The engine is built and everything is installed, editable: a change of Python needs no new build.
 $(VENV)/.ready: $(VENV)/.tools $(filter engine/%,$(CPP))
 	pip install --quiet --no-build-isolation --config-settings=build-dir=build/dev --editable '.[test]'
+	@touch $@
+
+# Training has an environment of its own: torch is large, and nothing else may come to need it. It lies over the other
+# one, whose packages it sees. TORCH chooses the build: without CUDA it is a tenth of the size.
+$(TRAIN)/.ready: $(VENV)/.ready
+	@test -x $(TRAIN)/bin/python || python -m venv $(TRAIN)
+	@$(TRAIN)/bin/python -c 'import sys, sysconfig; \
+	    open(sysconfig.get_path("purelib") + "/under.pth", "w").write(f"import site; site.addsitedir({sys.argv[1]!r})\n")' \
+	    "$$(python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+	$(TRAIN)/bin/python -m pip install --quiet '$(TORCH)' pillow
 	@touch $@

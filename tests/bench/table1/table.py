@@ -1,0 +1,122 @@
+"""Table 1: trains what is not trained yet, tunes S and lambda on the held-out images, reads the test images once.
+
+    python tests/bench/table1/table.py DATA_SETS WORK [--row lenet300 ...] [--seed 1 ...] [--short]
+
+writes WORK/ROW-SEED/: model.cabac, result.json (all points, the report, the comparison), curve.svg; prints the table.
+"before" is the dense network, "after" the file decoded. "size %" is the whole file over the network in float32,
+"paper's count" that of the layers' weights alone, without biases and header.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from data import Split
+from rows import ROWS, Row
+from train import Trainer, parser
+
+from cabacus import decompress, read, tables
+from cabacus.sparsify import load
+from cabacus.tuning import tune
+from cabacus.tuning.drawing import svg
+
+__all__ = ["measure", "table"]
+
+
+def measure(row: Row, split: Split, trainer: Trainer) -> dict[str, Any]:
+    """The result of one trained network: from its file, or found and written."""
+    path = trainer.folder / "result.json"
+    if path.exists():
+        return dict(json.loads(path.read_text()))
+    network = row.make()
+    dense, sparse = trainer.read("dense"), trainer.read("sparse")
+
+    def held_out(weights: Mapping[str, np.ndarray]) -> float:
+        return row.score(load(network, weights), split.held_out)
+
+    began = time.perf_counter()
+    sigma = dict(read(trainer.folder / "sigma.safetensors"))
+    if row.rules:  # biases have a step of their own, and need some sigma to be weighed by
+        sigma |= {name: np.ones(array.shape, np.float32) for name, array in sparse.items() if array.ndim == 1}
+    allowed = max(0.0, held_out(sparse) - held_out(dense) + row.max_loss) if row.against_dense else row.max_loss
+    tuning = tune(
+        sparse,
+        sigma=sigma,
+        evaluate=held_out,
+        s=row.s,
+        rate_weights=row.rate_weights,
+        max_loss=allowed,
+        quantizer=row.quantizer,
+        effort="max",
+        rules=row.rules,
+        progress=lambda point: trainer.note(
+            f"S {point.s}, rate weight {point.rate_weight:g}: {point.bytes} B, {point.score:.3f} {row.unit}"
+        ),
+    )
+    tuning.compressed.save(trainer.folder / "model.cabac")
+    (trainer.folder / "curve.svg").write_text(svg(tuning))
+    trainer.note(tuning.table())
+    decoded = decompress(tuning.compressed.data)
+    matrices = {name: array for name, array in sparse.items() if array.ndim > 1}
+    parameters = sum(array.size for array in matrices.values())
+    coded = sum(one.bytes for one in tuning.compressed.report.tensors if one.name in matrices)
+    result = {
+        **tuning.to_json(),
+        "row": row.name,
+        "seed": trainer.seed,
+        "percent": tuning.percent(tuning.best.bytes),
+        "paper_percent": 100 * coded / (4 * parameters),
+        "density": 100 * sum(int(np.count_nonzero(array)) for array in matrices.values()) / parameters,
+        "test": {
+            name: row.score(load(network, weights), split.test)
+            for name, weights in (("dense", dense), ("sparse", sparse), ("compressed", decoded))
+        },
+        "seconds": time.perf_counter() - began,
+    }
+    path.write_text(json.dumps(result, indent=1) + "\n")
+    return result
+
+
+def table(results: Sequence[Mapping[str, Any]]) -> str:
+    """The results as text, a line for each network, and the paper's beside them."""
+    header = ["row", "seed", "before", "sparse", "after", "nonzero %", "size %", "paper's count"]
+    header += ["bytes", "S", "rate weight", "paper"]
+    lines = []
+    for one in results:
+        row, test, best = ROWS[one["row"]], one["test"], one["best"]
+        scores = [f"{test[name]:.2f}" for name in ("dense", "sparse", "compressed")]
+        sizes = [f"{one['density']:.2f}", f"{one['percent']:.3f}", f"{one['paper_percent']:.3f}", f"{best['bytes']:,}"]
+        chosen = [str(best["s"]), f"{best['rate_weight']:g}"]
+        lines.append([f"{one['row']} ({row.unit})", str(one["seed"]), *scores, *sizes, *chosen, row.paper])
+    boosts = [1 - one["percent"] / one["density"] for one in results]
+    mean = f"mean boost over sparsity alone {100 * statistics.mean(boosts):.0f} %" if boosts else ""
+    return f"{tables.align(header, lines, left=1)}\n\n{mean}"
+
+
+def main() -> None:
+    """Train, measure and print the rows that are asked for."""
+    arguments = parser("Table 1 of the paper").parse_args()
+    torch.set_num_threads(1)
+    results = []
+    for name in arguments.row or ROWS:
+        row = ROWS[name].short() if arguments.short else ROWS[name]
+        split = row.read(arguments.data)
+        split = split.short() if arguments.short else split
+        for seed in arguments.seed or [1]:
+            trainer = Trainer(row, split, seed, arguments.work)
+            trainer.train()
+            results.append(measure(row, split, trainer))
+    text = table(results)
+    Path(arguments.work, "table.txt").write_text(text + "\n")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
