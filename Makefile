@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 PORT ?= 8000
+SECONDS ?= 60
 TORCH ?= torch>=2.6,<3
 
 VENV := $(CURDIR)/.venv
@@ -15,7 +16,7 @@ CPP := $(shell find engine/bindings engine/include tests/engine_cpp -name '*.[ch
        engine/CMakeLists.txt tests/engine_cpp/CMakeLists.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format cpp-test py-test test-packaging test-shared test-browser test-flower test-train table1 storm fuzz-api bench bench-service openapi vectors dist clean
+.PHONY: help run test lint format cpp-test py-test test-packaging test-shared test-browser test-flower test-train table1 storm fuzz fuzz-api bench bench-service openapi vectors dist clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -90,6 +91,9 @@ bench-service: $(VENV)/.ready ## Measure what the service costs beyond the engin
 openapi: $(VENV)/.ready ## Write openapi/openapi.json anew
 	python -m cabacus.service.api.openapi >build/openapi.json
 	mv build/openapi.json openapi/openapi.json
+
+fuzz: ## Fuzz the core with clang's libFuzzer: SECONDS=60 for its three targets together
+	@python3 tests/fuzz/run_core.py --seconds $(SECONDS)
 
 vectors: $(VENV)/.tools ## Write the files of tests/vectors anew
 	cd tests && python -m vectors.make
