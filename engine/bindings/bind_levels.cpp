@@ -1,6 +1,8 @@
 // encode_levels, encode_weights, decode_levels, decode_weights, moments, simd. The contract is _core.pyi.
 #include "bindings.hpp"
 #include "cabacus/container.hpp"
+#include "cabacus/container_rules.hpp"
+#include "cabacus/error.hpp"
 #include "cabacus/moments.hpp"
 #include "cabacus/tensor_decoder.hpp"
 #include "cabacus/tensor_encoder.hpp"
@@ -93,9 +95,19 @@ std::size_t checked_size(const Flat<T>& array, std::size_t columns) {
     return static_cast<std::size_t>(array.size());
 }
 
+// Parameters of Python's making, within their ranges: tables are as large as those.
+void check_coding(const cabacus::LevelCoding& coding) {
+    try {
+        cabacus::check_level_coding(coding);
+    } catch (const cabacus::FormatError& error) {
+        throw py::value_error(error.what());
+    }
+}
+
 cabacus::EncodeOptions options_of(std::size_t columns, const std::optional<cabacus::LevelCoding>& coding,
                                   const std::optional<Pinned>& fixed, const std::string& effort, int threads,
                                   bool payload) {
+    if (coding) check_coding(*coding);
     return {columns, coding, fixed_of(fixed), effort_of(effort), threads, payload};
 }
 
@@ -133,6 +145,7 @@ cabacus::EncodedTensor encode_weights(const Flat<Real>& weights, std::size_t col
 cabacus::SliceRun run_of(const cabacus::Record& record, std::size_t weights, std::size_t first, std::size_t slices,
                          cabacus::ByteSpan data) {
     const std::size_t skipped = record.coding == cabacus::Coding::codebook ? 1 : 0;
+    check_coding(record.levels);
     if (record.row_width == 0 || record.slice_rows == 0) throw py::value_error("the record has no geometry");
     if (first + slices + skipped > record.slice_bytes.size()) throw py::value_error("the record has fewer slices");
     cabacus::SliceRun run{record.levels, weights, static_cast<std::size_t>(record.row_width),

@@ -314,6 +314,19 @@ def test_raw_slices_have_16_mebibytes() -> None:
         assert _core.parse(file, LIMITS, whole=False).records[0].slice_bytes == expected
 
 
+@pytest.mark.parametrize("wrong", [{"flags": 15}, {"flags": 40, "prefixes": 200}, {"context": 4}, {"trellis": 3}])
+def test_parameters_that_no_file_may_have_are_refused(wrong: dict[str, int]) -> None:
+    """Those that Python makes up itself: the core's tables are no larger than the format's."""
+    coding = _core.LevelCoding(**wrong)
+    with pytest.raises(ValueError, match=r"."):
+        _core.encode_levels(np.ones(3, np.int32), columns=3, coding=coding)
+    with pytest.raises(ValueError, match=r"."):
+        _core.encode_weights(np.ones(3, np.float32), columns=3, step=0.5, coding=coding)
+    record = _core.Record(shape=(3,), coding=LEVELS, levels=coding, row_width=3, slice_rows=1, slice_bytes=[4])
+    with pytest.raises(ValueError, match=r"."):
+        _core.decode_levels(bytes(4), record, 0, 1)
+
+
 @pytest.mark.parametrize("name", ["reading", "decoder", "container", "elements", "levels", "encoder", "writer"])
 def test_examples_run(name: str) -> None:
     assert doctest.testmod(importlib.import_module(f"reference.{name}")).failed == 0

@@ -199,6 +199,31 @@ TEST(a_step_too_small_and_weights_that_are_not_finite_are_refused) {
     }
 }
 
+TEST(a_coding_with_a_trellis_belongs_to_that_quantizer) {
+    const std::vector<float> weights(100, 1.0F);
+    for (const std::uint8_t states : {std::uint8_t{0}, std::uint8_t{4}, std::uint8_t{8}}) {
+        EncodeOptions options = options_of(10);
+        options.coding = LevelCoding{};
+        options.coding->trellis = states;
+        for (const Quantizer quantizer : {Quantizer::round, Quantizer::greedy, Quantizer::trellis}) {
+            const QuantizeOptions how{0.25, 0.0, 0.0, quantizer, false};
+            const auto encode = [&] { return cabacus::encode_weights(weights.data(), 100, nullptr, how, options); };
+            if ((states != 0) == (quantizer == Quantizer::trellis)) {
+                CHECK_EQUAL(encode().coding.trellis, states);
+            } else {
+                CHECK_THROWS(std::invalid_argument, encode());
+            }
+        }
+        const std::int32_t level = 3;
+        if (states != 0) CHECK_THROWS(std::invalid_argument, cabacus::encode_levels(&level, 1, options));
+    }
+}
+
+TEST(a_level_of_no_magnitude_is_refused) {
+    const std::int32_t level = std::numeric_limits<std::int32_t>::min();
+    CHECK_THROWS(std::invalid_argument, cabacus::encode_levels(&level, 1, options_of(1)));
+}
+
 TEST(a_damaged_slice_is_named) {
     Random random(20);
     const Levels levels = streams::any_levels(random, 5000);

@@ -179,12 +179,21 @@ inline EncodedTensor plan(const EncodeOptions& options, const LevelStatistics& s
     return tensor;
 }
 
+// Levels under a trellis stand for other multiples than themselves: parameters and quantizer have one, or neither.
+inline void check_given(const EncodeOptions& options, bool trellis) {
+    if (options.coding && (options.coding->trellis != 0) != trellis) {
+        throw std::invalid_argument("the coding has a trellis, or the quantizer is one, but not both");
+    }
+}
+
 }  // namespace detail
 
-// `levels`: weights >= 1 of them in scan order, each within +-(2^31 - 1).
+// `levels`: weights >= 1 of them in scan order. Throws std::invalid_argument for one of -2^31, or a coding with a trellis.
 inline EncodedTensor encode_levels(const std::int32_t* levels, std::size_t weights, const EncodeOptions& options) {
+    detail::check_given(options, false);
     LevelStatistics seen;
     for (std::size_t i = 0; i < weights; ++i) seen.add(levels[i]);
+    if (seen.largest > 0x7FFFFFFFu) throw std::invalid_argument("a level is -2^31");
     const std::size_t sampled = detail::sample_size(weights, options.columns, options.effort);
     EncodedTensor tensor = detail::plan(options, seen, std::vector<std::int32_t>(levels, levels + sampled));
     const LevelCoding coding = tensor.coding;
@@ -234,10 +243,11 @@ void quantize_slice(const SliceGeometry& geometry, const LevelCoding& coding, co
 }  // namespace detail
 
 // Quantizes by eq. 1 and codes. `weights`: count >= 1 finite numbers in scan order, |w| / step <= kMaxLevel. `eta` may be
-// null. Throws std::invalid_argument for a step that is too small.
+// null. Throws std::invalid_argument for a step that is too small, or a coding that is not the quantizer's.
 template <class Real>
 EncodedTensor encode_weights(const Real* weights, std::size_t count, const float* eta, const QuantizeOptions& how,
                              const EncodeOptions& options) {
+    detail::check_given(options, how.quantizer == Quantizer::trellis);
     // The levels of the trellis are about half of the multiples that they stand for.
     const double unit = how.quantizer == Quantizer::trellis ? 2 * how.step : how.step;
     LevelStatistics seen;
