@@ -56,8 +56,8 @@ class Finish:
 class Row:
     """`dense`: the training of the network before; `sparse`: that of variational dropout, from there on.
 
-    `max_loss`: what the file may lose on the held-out images, against the sparse network or `against_dense`, in the
-    score's unit. `s`, `rate_weights`, `quantizer`, `rules`: what tuning tries, and how. `target`: size in percent.
+    `max_loss`: what the file may lose on the held-out images, against the sparse network and, if `against_dense`, the
+    dense one, in the score's unit. `s`, `rate_weights`, `quantizer`, `rules`: what tuning tries, and how. `target`: size in percent.
     """
 
     name: str
