@@ -50,7 +50,7 @@ def measure(row: Row, split: Split, trainer: Trainer) -> dict[str, Any]:
         sparse,
         sigma=sigma,
         evaluate=held_out,
-        s=row.s,
+        s=_points(sparse, sigma, row.s_stride),
         rate_weights=row.rate_weights,
         max_loss=max(0.0, row.max_loss - lost),
         quantizer=row.quantizer,
@@ -82,6 +82,13 @@ def measure(row: Row, split: Split, trainer: Trainer) -> dict[str, Any]:
     }
     path.write_text(json.dumps(result, indent=1) + "\n")
     return result
+
+
+def _points(weights: Mapping[str, np.ndarray], sigma: Mapping[str, np.ndarray], stride: int) -> list[int]:
+    """S up to 256, as in the paper, and down to where some step of eq. 2 is four times its smallest sigma."""
+    matrices = [name for name, array in weights.items() if array.ndim > 1 and array.any()]
+    ratio = min(2 * float(np.abs(weights[name]).max()) / float(sigma[name].min()) for name in matrices)
+    return list(range(-int(0.75 * ratio) // stride * stride + stride, 257, stride))
 
 
 def table(results: Sequence[Mapping[str, Any]]) -> str:
