@@ -1,4 +1,4 @@
-"""The scripts of Table 1, in short form: one epoch of few images, two points of S."""
+"""The scripts of Table 1, in short form: one epoch of few images, a few points of S."""
 
 from __future__ import annotations
 

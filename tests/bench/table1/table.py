@@ -45,14 +45,14 @@ def measure(row: Row, split: Split, trainer: Trainer) -> dict[str, Any]:
     sigma = dict(read(trainer.folder / "sigma.safetensors"))
     if row.rules:  # biases have a step of their own, and need some sigma to be weighed by
         sigma |= {name: np.ones(array.shape, np.float32) for name, array in sparse.items() if array.ndim == 1}
-    allowed = max(0.0, held_out(sparse) - held_out(dense) + row.max_loss) if row.against_dense else row.max_loss
+    lost = max(0.0, held_out(dense) - held_out(sparse)) if row.against_dense else 0.0
     tuning = tune(
         sparse,
         sigma=sigma,
         evaluate=held_out,
-        s=row.s,
+        s=_points(sparse, sigma, row.s_stride),
         rate_weights=row.rate_weights,
-        max_loss=allowed,
+        max_loss=max(0.0, row.max_loss - lost),
         quantizer=row.quantizer,
         effort="max",
         rules=row.rules,
@@ -82,6 +82,13 @@ def measure(row: Row, split: Split, trainer: Trainer) -> dict[str, Any]:
     }
     path.write_text(json.dumps(result, indent=1) + "\n")
     return result
+
+
+def _points(weights: Mapping[str, np.ndarray], sigma: Mapping[str, np.ndarray], stride: int) -> list[int]:
+    """S up to 256, as in the paper, and down to where some step of eq. 2 is four times its smallest sigma."""
+    matrices = [name for name, array in weights.items() if array.ndim > 1 and array.any()]
+    ratio = min(2 * float(np.abs(weights[name]).max()) / float(sigma[name].min()) for name in matrices)
+    return list(range(-int(0.75 * ratio) // stride * stride + stride, 257, stride))
 
 
 def table(results: Sequence[Mapping[str, Any]]) -> str:
