@@ -94,7 +94,7 @@ def fuzz(target: str, seconds: int) -> int:
     done = subprocess.run(command, capture_output=True, text=True, check=False, errors="replace")
     if done.returncode != 0:
         print(done.stderr[-6000:])
-        sys.exit(f"{target}: FOUND, see {found}")
+        sys.exit(f"{target}: {'interrupted' if done.returncode == 72 else f'FOUND, see {found}'}")
     counted = re.search(r"stat::number_of_executed_units:\s*(\d+)", done.stderr)
     assert counted
     return int(counted[1])
@@ -120,7 +120,7 @@ def shrink(target: str) -> None:
             shutil.copy(path, corpus / path.name[:12])
 
 
-def count(executions: dict[str, int], seconds: int) -> None:
+def count(target: str, executions: int, seconds: int) -> None:
     """Add to the sums of COUNT.md."""
     path = HERE / "COUNT.md"
     text = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -133,16 +133,20 @@ def count(executions: dict[str, int], seconds: int) -> None:
         "| target | executions | seconds |",
         "|---|---|---|",
     ]
-    for target in TARGETS:
-        runs, time = before.get(target, (0, 0))
-        lines.append(f"| {target} | {runs + executions[target]} | {time + seconds} |")
+    for name in TARGETS:
+        runs, time = before.get(name, (0, 0))
+        now = (executions, seconds) if name == target else (0, 0)
+        lines.append(f"| {name} | {runs + now[0]} | {time + now[1]} |")
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=60, help="for all targets together")
-    seconds = max(1, parser.parse_args().seconds // len(TARGETS))
+    parser.add_argument("--target", choices=TARGETS, action="append", help="these alone")
+    arguments = parser.parse_args()
+    targets = arguments.target or list(TARGETS)
+    seconds = max(1, arguments.seconds // len(targets))
     compiler = os.environ.get("CLANGXX") or shutil.which("clang++")
     if compiler is None:
         sys.exit(
@@ -150,15 +154,13 @@ def main() -> None:
         )
     os.nice(15)
     build(compiler)
-    executions = {}
-    for target in TARGETS:
+    for target in targets:
         (HERE / "corpus" / target).mkdir(parents=True, exist_ok=True)
-        executions[target] = fuzz(target, seconds)
+        executions = fuzz(target, seconds)
+        count(target, executions, seconds)
         shrink(target)
-        print(
-            f"{target}: {executions[target]} executions, {len(list((HERE / 'corpus' / target).iterdir()))} files kept"
-        )
-    count(executions, seconds)
+        kept = len(list((HERE / "corpus" / target).iterdir()))
+        print(f"{target}: {executions} executions, {kept} files kept", flush=True)
 
 
 if __name__ == "__main__":
