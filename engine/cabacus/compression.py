@@ -75,7 +75,7 @@ def compress(
     Floating tensors with two dimensions above 1 are quantized; all others are stored exactly. Names, order, types,
     shapes and metadata survive. Equal input gives equal bytes, on every platform and for every number of threads.
 
-    Targets, one at most; the default is an `snr_db` of 40:
+    Targets, one at most; the default is an `snr_db` of 50:
         snr_db: 10 log10(sum eta w^2 / sum eta e^2) over the quantized tensors, in decibels, reached within 0.1 above.
         bits_per_weight, ratio, max_bytes: of the whole file: 8 x bytes / elements, original bytes / bytes, bytes.
         max_abs_error: no weight changes by more.
@@ -88,7 +88,9 @@ def compress(
     importance: eta of each weight, times what `distortion` says. Both are arrays of the weights' names and shapes.
     lam, rate_weight: the trade of eq. 1, eta e^2 + lam R, or in units of the step, (eta / mean eta) e^2 +
         rate_weight step^2 R, R in bits.
-    quantizer: "auto", "round" (nearest level), "greedy" (eq. 1, one weight after the other) or "trellis" (dependent).
+    quantizer: "round" (nearest level), "greedy" (eq. 1, one weight after the other), "trellis" (dependent), or "auto":
+        the trellis where a search sets the step, greedy where the step or all candidates are given, rounding within
+        `max_abs_error`.
     candidates: "near", or "all" levels, as eq. 1 has it.
     effort: "fast", "default" or "max": how many parameters of the coder are tried.
     distortion: how errors of different tensors compare: "balanced" (eta of a tensor 1 / (rms x weights)), "absolute"
@@ -140,6 +142,8 @@ def _compress(model: Tensors, options: Options) -> Compressed:
         name: made[name].coded if name in made else planned.exact[name] for name in model if name not in planned.aliases
     }
     data = b"".join([header, *(piece for one in coded.values() for piece in one.pieces)])
+    if planned.budget is not None and len(data) > planned.budget:
+        raise planned.over_budget(len(data))
     meter.finish()
     return Compressed(data, report_of(planned, coded, made, len(data), time.perf_counter() - started))
 
@@ -151,7 +155,7 @@ def _make_all(planned: Plan, meter: _Meter) -> dict[str, Made]:
 
         def work(job: Job, threads: int, choices: dict[str, Choice] = choices) -> Made:
             choice = choices[job.name]
-            made = make(job, choice.step, choice.tool, threads, choice.levels)
+            made = make(job.eased(choice.ease), choice.step, choice.tool, threads, choice.levels)
             meter.made(job.size)
             return made
 

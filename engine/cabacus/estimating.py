@@ -69,7 +69,8 @@ def estimate(tensors: Mapping[str, Any] | Source, **options: Any) -> Estimate:
     jobs = list(planned.jobs.values())
 
     def attempt(job: Job, threads: int) -> Trial:
-        return try_step(job, choices[job.name].step, choices[job.name].tool, threads, exact=True)
+        one = choices[job.name]
+        return try_step(job.eased(one.ease), one.step, one.tool, threads, levels=one.levels, exact=True)
 
     outcome = Outcome(tuple(each(attempt, jobs, [job.size for job in jobs], planned.threads)))
     exact = sum(coded.bytes for coded in planned.exact.values())

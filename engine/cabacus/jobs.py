@@ -64,7 +64,7 @@ class Job:
 
     `energy` is sum w^2, `weighted_energy` the same with the eta of `weighing`, relative to its mean `mean_eta`.
     `bound` is the largest error that a weight may have, `max_error` what is left of it before rounding to the type.
-    `apart`: its rules set its quality, not the model's target.
+    `apart`: its rules set its quality, not the model's target. `ease` is a factor of the quantizer's own c.
     `weight` is eta of the tensor as a whole; `copies` counts the tensors of the model that are this one. `span` and
     `share` are those of a sample: the elements in scan order, and weights of the tensor per weight of it.
     """
@@ -86,6 +86,7 @@ class Job:
     bound: float | None = None
     max_error: float = 0.0
     apart: bool = False
+    ease: float = 1.0
     s: int | None = None
     span: slice = field(default_factory=lambda: slice(None))
     share: float = 1.0
@@ -143,7 +144,11 @@ class Job:
             return 0.0
         if self.coding.lam is not None:
             return self.coding.lam / (self.mean_eta * step * step)
-        return RATE_WEIGHTS[tool] if self.coding.rate_weight is None else self.coding.rate_weight
+        return self.ease * RATE_WEIGHTS[tool] if self.coding.rate_weight is None else self.coding.rate_weight
+
+    def eased(self, ease: float) -> Job:
+        """Return the job with so much of the quantizer's own c; itself where a trade was given."""
+        return self if self.coding.traded or ease == self.ease else replace(self, ease=ease)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

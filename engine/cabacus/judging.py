@@ -62,7 +62,7 @@ def made_model(plan: Plan, choices: Mapping[str, Choice]) -> tuple[Tensors, dict
 
     def work(job: Job, threads: int) -> tuple[Tensor, Made]:
         choice = choices[job.name]
-        made = make(job, choice.step, choice.tool, threads, choice.levels)
+        made = make(job.eased(choice.ease), choice.step, choice.tool, threads, choice.levels)
         return restored(made, threads), made
 
     jobs = list(plan.jobs.values())

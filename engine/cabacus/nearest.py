@@ -82,10 +82,12 @@ def _next(tried: dict[float, Found[T]], good: Found[T] | None, slope: float, aim
             ahead = max if step > 0 else min
             x = ahead(x, ahead(tried) + math.copysign(min(2.0 ** (len(tried) - 6), _LONGEST), step))
         return _snapped(x)
+    # The closest in x, not in excess: noise would else close the bracket around a point that was tried already.
+    bad = min((point for point in tried.values() if point.excess < 0), key=lambda point: abs(point.x - good.x))
     share = (good.excess - aim) / (good.excess - bad.excess)
-    if len(tried) % 3 == 0:
+    if len(tried) > _PATIENT and len(tried) % 3 == 0:
         share = 0.5  # the function bends: halving ends what interpolation draws out
-    return _snapped(good.x + min(max(share, 0.02), 0.98) * (bad.x - good.x), away_from=bad.x)
+    return _snapped(good.x + min(max(share, 0.001), 0.999) * (bad.x - good.x), away_from=bad.x)
 
 
 def _snapped(x: float, away_from: float | None = None) -> float:

@@ -65,6 +65,15 @@ class Plan:
             case _:
                 return None
 
+    def over_budget(self, least: int) -> InputError:
+        """Return the refusal of a budget below what is needed at least."""
+        target = self.options.target
+        return InputError(
+            f"{target.name} = {target.value:g} leaves {self.budget} bytes, and {least} are needed for what is exact, "
+            "names and shapes; pass a target that allows more, or quantize more tensors with rules",
+            field=target.name,
+        )
+
     @property
     def original_bytes(self) -> int:
         """Bytes of all tensors, tied ones each time."""

@@ -1,7 +1,7 @@
 """Which step each tensor gets: one scale for the model, times what the distortion says of a tensor, until the target.
 
 The SNR falls by about 6 dB, and the rate by about one bit a weight, for each doubling of the scale: a few full
-encodings find it, after a rough search on a sample of every tensor. Greedy quantization competes with plain rounding.
+encodings find it, after a rough search on a sample of every tensor. The quantizer competes with plain rounding.
 """
 
 from __future__ import annotations
@@ -35,17 +35,20 @@ _DB_PER_OCTAVE = 20 * math.log10(2)
 _MOST_DB = 60.0
 _NEAR = 0.25
 """Steps this much of an octave apart are coded with the same parameters."""
+_EASES = (0.5, 0.25)
+"""Shares of the quantizer's c that are tried where all of it jumps over the target."""
 _SURE = 1.02
 """Plain rounding that costs this much more on samples is not tried on the whole model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The step and the quantizer of a tensor, and the parameters of its coder where the search has settled them."""
+    """The step and the quantizer of a tensor; where a search has settled them, its coder's parameters and its ease."""
 
     step: float
     tool: Tool
     levels: _core.LevelCoding | None = None
+    ease: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ class Outcome:
     @property
     def choices(self) -> dict[str, Choice]:
         """What the tensors got."""
-        return {trial.job.name: Choice(trial.step, trial.tool, trial.levels) for trial in self.trials}
+        return {one.job.name: Choice(one.step, one.tool, one.levels, one.job.ease) for one in self.trials}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,10 @@ def search(plan: Plan, jobs: Sequence[Job], watch: Watch = lambda: None) -> dict
         return choices
     if target.name == "snr_db":
         return choices | _to_snr(plan, free, target.value, lambda outcome: outcome.snr_db, watch)
-    settled = [try_step(plan.jobs[name], one.step, one.tool, plan.threads, exact=True) for name, one in choices.items()]
+    settled = [
+        try_step(plan.jobs[name].eased(one.ease), one.step, one.tool, plan.threads, levels=one.levels, exact=True)
+        for name, one in choices.items()
+    ]
     return choices | _to_bytes(plan, free, {trial.job.name: trial.record for trial in settled}, watch)
 
 
@@ -162,6 +168,15 @@ def _may_compete(job: Job) -> bool:
     return job.coding.quantizer in ("auto", "greedy") and not job.coding.traded
 
 
+def _jumps(end: Found[Outcome], goal: _Goal, jobs: Sequence[Job]) -> bool:
+    """Whether a quantizer jumps over the target, and would not with less of a pull.
+
+    Below 2 bits a weight zeros make each other cheaper, and a tensor falls to zero at once.
+    """
+    eased = any(job.coding.tool != "round" and not job.coding.traded for job in jobs)
+    return eased and end.excess > goal.loose and end.outcome.bytes < sum(job.size for job in jobs) / 4
+
+
 def _to_snr(
     plan: Plan, jobs: Sequence[Job], target: float, quality: Callable[[Outcome], float], watch: Watch
 ) -> dict[str, Choice]:
@@ -186,15 +201,11 @@ def _to_snr(
 
 
 def _to_bytes(plan: Plan, jobs: Sequence[Job], settled: Mapping[str, _core.Record], watch: Watch) -> dict[str, Choice]:
-    name, value, budget = plan.options.target.name, plan.options.target.value, plan.budget
+    budget = plan.budget
     assert budget is not None
     least = plan.file_bytes({**settled, **{job.name: job.blank() for job in jobs}})
     if least > budget:
-        raise InputError(
-            f"{name} = {value:g} leaves {budget} bytes, and {least} are needed for what is exact, names and shapes; "
-            "pass a target that allows more, or quantize more tensors with rules",
-            field=name,
-        )
+        raise plan.over_budget(least)
 
     def excess(outcome: Outcome) -> float:
         records = {**settled, **outcome.records}
@@ -208,7 +219,10 @@ def _to_bytes(plan: Plan, jobs: Sequence[Job], settled: Mapping[str, _core.Recor
     bits = 8 * (budget - least) / weights
     found = _reach(plan, jobs, goal, start_scale(jobs, _DB_PER_OCTAVE * bits), watch)
     if found is None:
-        raise InputError(f"{name} = {value:g} is not reached; pass a target that allows more", field=name)
+        target = plan.options.target
+        raise InputError(
+            f"{target.name} = {target.value:g} is not reached; pass a target that allows more", field=target.name
+        )
     return found.outcome.choices
 
 
@@ -243,5 +257,8 @@ def _reach(plan: Plan, jobs: Sequence[Job], goal: _Goal, scale: float, watch: Wa
         one, other = rough[False], rough.get(True)
         if one is not None and other is not None and goal.cost(other.outcome) > _SURE * goal.cost(one.outcome):
             ways = (False,)
-    found_ways = [found for plain in ways if (found := walk(jobs, plain, goal.close)) is not None]
-    return min(found_ways, key=lambda found: goal.cost(found.outcome), default=None)
+    ends = [walk(jobs, plain, goal.close) for plain in ways]
+    if ends[0] is not None and _jumps(ends[0], goal, jobs):
+        ends += [walk([job.eased(ease) for job in jobs], False, goal.close) for ease in _EASES]
+    found_ends = [end for end in ends if end is not None]
+    return min(found_ends, key=lambda end: (end.excess > goal.loose, goal.cost(end.outcome)), default=None)

@@ -173,7 +173,7 @@ class _Family:
     def _try(self, wanted: Sequence[tuple[str, Choice]], total: int) -> None:
         def attempt(one: tuple[str, Choice], threads: int) -> _Figures:
             name, choice = one
-            trial = try_step(self.plan.jobs[name], choice.step, choice.tool, threads, exact=True)
+            trial = try_step(self.plan.jobs[name].eased(choice.ease), choice.step, choice.tool, threads, exact=True)
             self._report(1, total)
             return _Figures(trial.bytes, trial.weighted, trial.record)
 

@@ -160,10 +160,23 @@ def test_the_file_fits_its_budget_and_fills_it(target: str, value: float) -> Non
     assert 0.95 * budget <= len(compressed.data) <= budget
 
 
-def test_a_budget_below_what_is_exact_is_refused() -> None:
+@pytest.mark.parametrize("tensors", [{"w": weights(50, 50), "b": weights(1000)}, {"b": weights(1000)}])
+def test_a_budget_below_what_is_exact_is_refused(tensors: Any) -> None:
     with pytest.raises(InputError, match="needed for what is exact") as caught:
-        cabacus.compress({"w": weights(50, 50), "b": weights(1000)}, max_bytes=3000)
+        cabacus.compress(tensors, max_bytes=3000)
     assert caught.value.field == "max_bytes"
+
+
+@pytest.mark.parametrize("target", [2.0, 4.0, 7.0])
+def test_an_snr_is_reached_where_zeros_come_in_crowds(target: float) -> None:
+    generator = np.random.default_rng(8)
+    tensors = {
+        "sparse": weights(150, 100) * (generator.random((150, 100)) < 0.1),
+        "dense": generator.normal(0, 0.02, (128, 512)).astype(np.float32),
+    }
+    for distortion in ("balanced", "relative"):
+        compressed = cabacus.compress(tensors, snr_db=target, distortion=distortion)  # type: ignore[arg-type]
+        assert target <= compressed.report.snr_db <= target + 0.1
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
