@@ -3,6 +3,7 @@
 
 #include "cabacus/binarization.hpp"
 #include "cabacus/contexts.hpp"
+#include "cabacus/level_coding.hpp"
 #include "cabacus/probability.hpp"
 
 #include <array>
@@ -71,7 +72,7 @@ class LevelCosts {
 
     // Cost of a level in 2^-16 bits.
     std::uint32_t operator()(std::size_t unary_context, std::size_t sign_context, std::int32_t level) const {
-        const std::uint32_t magnitude = level < 0 ? 0u - static_cast<std::uint32_t>(level) : static_cast<std::uint32_t>(level);
+        const std::uint32_t magnitude = magnitude_of(level);
         if (magnitude == 0) return ones_[unary_context][0];
         const std::uint32_t sign = sign_[sign_context][level < 0];
         if (magnitude <= static_cast<std::uint32_t>(bins_.flags())) return ones_[unary_context][magnitude] + sign;

@@ -38,4 +38,10 @@ struct LevelCoding {
     friend bool operator==(const LevelCoding&, const LevelCoding&) = default;
 };
 
+// The magnitude of any level, that of -2^31 too.
+inline std::uint32_t magnitude_of(std::int32_t level) {
+    const auto bits = static_cast<std::uint32_t>(level);
+    return level < 0 ? 0u - bits : bits;
+}
+
 }  // namespace cabacus

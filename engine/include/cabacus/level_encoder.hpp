@@ -24,7 +24,7 @@ class CostWalk {
         for (int lane = 0; lane < active; ++lane) {
             const auto l = static_cast<std::size_t>(lane);
             const std::int32_t level = levels[lane];
-            const std::uint32_t magnitude = level < 0 ? 0u - static_cast<std::uint32_t>(level) : static_cast<std::uint32_t>(level);
+            const std::uint32_t magnitude = magnitude_of(level);
             const int ones = bins_.ones(magnitude);
             ++counts.symbol[at.unary[l] * std::size_t{kSymbols} + static_cast<std::size_t>(ones)];
             total_ += costs_(at.unary[l], at.sign[l], level);

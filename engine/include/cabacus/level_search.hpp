@@ -26,7 +26,7 @@ struct LevelStatistics {
     std::uint32_t largest = 0;
 
     void add(std::int32_t level) {
-        const std::uint32_t magnitude = level < 0 ? 0u - static_cast<std::uint32_t>(level) : static_cast<std::uint32_t>(level);
+        const std::uint32_t magnitude = magnitude_of(level);
         ++weights;
         nonzero += magnitude != 0;
         magnitude_sum += magnitude;

@@ -31,7 +31,7 @@ class BinWalk {
     void step(const Tables& tables, BlockCounts& counts, const StepContexts& at, int active, std::int32_t* levels) {
         int waiting = 0;
         for (int lane = 0; lane < active; ++lane) {
-            wanted_[index(lane)] = bins_.ones(magnitude(levels[lane]));
+            wanted_[index(lane)] = bins_.ones(magnitude_of(levels[lane]));
             ones_[index(lane)] = 0;
             list_[index(waiting)] = static_cast<std::uint8_t>(lane);
             waiting += unary_bin(tables, at, lane, 0);
@@ -65,9 +65,6 @@ class BinWalk {
 
   private:
     static constexpr std::size_t index(int i) { return static_cast<std::size_t>(i); }
-    static std::uint32_t magnitude(std::int32_t level) {
-        return level < 0 ? 0u - static_cast<std::uint32_t>(level) : static_cast<std::uint32_t>(level);
-    }
 
     int unary_bin(const Tables& tables, const StepContexts& at, int lane, int bin) {
         const bool one =
@@ -87,7 +84,7 @@ class BinWalk {
                 levels[lane] = negative_[lane] ? -ones_[lane] : ones_[lane];
                 continue;
             }
-            known_[lane] = magnitude(levels[lane]) - bins_.base(bucket);
+            known_[lane] = magnitude_of(levels[lane]) - bins_.base(bucket);
             suffix_[lane] = 0;
             list_[index(waiting++)] = lane;
         }

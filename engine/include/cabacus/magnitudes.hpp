@@ -19,8 +19,7 @@ inline constexpr int kMiddleClass = 10;         // half octaves above the floor 
 inline constexpr int kSignBias = 40;            // in 2^-8: mean sign of a column that counts as biased; twice: strongly
 
 inline int capped(std::int32_t level) {
-    const std::uint32_t magnitude = level < 0 ? 0u - static_cast<std::uint32_t>(level) : static_cast<std::uint32_t>(level);
-    return static_cast<int>(std::min<std::uint32_t>(magnitude, kMagnitudeCap));
+    return static_cast<int>(std::min<std::uint32_t>(magnitude_of(level), kMagnitudeCap));
 }
 
 // Eighths of an octave of a magnitude: exponent and first three mantissa bits of the float, which is exact below 2^24.

@@ -3,6 +3,7 @@
 
 #include "cabacus/level_coding.hpp"
 #include "cabacus/probability.hpp"
+#include "cabacus/word_log.hpp"
 
 #include <array>
 #include <cstddef>
@@ -18,69 +19,31 @@ inline constexpr std::uint32_t kLeastRange = 1u << 16;  // a range below it take
 // Writes bins into lanes. The words of all lanes are merged in the order in which the decoder needs them.
 class RangeEncoder {
   public:
-    explicit RangeEncoder(int lanes) : lanes_(static_cast<std::size_t>(lanes)) {
-        for (Lane& lane : lanes_) lane.words.reserve(64);
-    }
+    explicit RangeEncoder(int lanes) : log_(0), lanes_(lanes) { range_.fill(kFirstRange); }
 
     bool code(int index, std::uint32_t probability, bool bin) {
-        Lane& lane = lanes_[static_cast<std::size_t>(index)];
-        const std::uint32_t bound = (lane.range >> kProbabilityBits) * probability;
+        const auto lane = static_cast<std::size_t>(index);
+        const std::uint32_t bound = (range_[lane] >> kProbabilityBits) * probability;
         const std::uint32_t raised = bin ? 0 : bound;  // without a branch: most bins are hard to foresee
-        lane.low += raised;
-        lane.range = bin ? bound : lane.range - bound;
-        if (lane.low < raised) carry(lane);
-        if (lane.range < kLeastRange) {
-            lane.words.push_back(static_cast<std::uint16_t>(lane.low >> 16));
-            lane.low <<= 16;
-            lane.range <<= 16;
-            order_.push_back(static_cast<std::uint8_t>(index));
+        low_[lane] += raised;
+        range_[lane] = bin ? bound : range_[lane] - bound;
+        if (low_[lane] < raised) log_.carry(static_cast<std::uint8_t>(index));
+        if (range_[lane] < kLeastRange) {
+            log_.push(static_cast<std::uint16_t>(low_[lane] >> 16), static_cast<std::uint8_t>(index));
+            low_[lane] <<= 16;
+            range_[lane] <<= 16;
         }
         return bin;
     }
 
     // Ends the lanes and appends their merged words, little-endian. Trailing zero words are left out.
-    void finish(std::vector<std::uint8_t>& out) {
-        for (Lane& lane : lanes_) flush(lane);
-        std::vector<std::uint16_t> merged;
-        merged.reserve(order_.size() + lanes_.size());
-        std::array<std::size_t, kMaxLanes> next{};
-        // The first word of every lane is always zero, since a lane starts with a range of one word: it is not written.
-        for (std::size_t lane = 0; lane < lanes_.size(); ++lane) {
-            merged.push_back(lanes_[lane].words[1]);
-            next[lane] = 2;
-        }
-        for (const std::uint8_t lane : order_) merged.push_back(lanes_[lane].words[next[lane]++]);
-        while (!merged.empty() && merged.back() == 0) merged.pop_back();
-        out.reserve(out.size() + 2 * merged.size() + 4);
-        for (const std::uint16_t word : merged) {
-            out.push_back(static_cast<std::uint8_t>(word & 0xFF));
-            out.push_back(static_cast<std::uint8_t>(word >> 8));
-        }
-    }
+    void finish(std::vector<std::uint8_t>& out) { log_.finish(low_.data(), lanes_, out); }
 
   private:
-    struct Lane {
-        std::uint32_t low = 0;
-        std::uint32_t range = kFirstRange;  // >= kLeastRange between bins
-        std::vector<std::uint16_t> words;
-    };
-
-    static void carry(Lane& lane) {
-        std::size_t at = lane.words.size();
-        while (++lane.words[--at] == 0) {
-        }
-    }
-
-    // The number with the most zeros at its end in the lane's interval: one more word, then zeros.
-    static void flush(Lane& lane) {
-        const std::uint32_t value = lane.low + 0xFFFFu;
-        if (value < lane.low) carry(lane);
-        lane.words.push_back(static_cast<std::uint16_t>(value >> 16));
-        lane.words.push_back(0);
-    }
-
-    std::vector<Lane> lanes_;
-    std::vector<std::uint8_t> order_;
+    WordLog log_;
+    int lanes_;
+    std::array<std::uint32_t, kMaxLanes> low_{};
+    std::array<std::uint32_t, kMaxLanes> range_{};  // >= kLeastRange between bins
 };
 
 // Reads bins from lanes. Beyond the last word come zeros.

@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <stdexcept>
 #include <unordered_map>
 #include <vector>
@@ -163,7 +164,7 @@ EncodedTensor encode_slices(std::size_t weights, EncodedTensor tensor, int threa
 }
 
 // Parameters and geometry for levels of which `sample` are the first.
-inline EncodedTensor plan(const EncodeOptions& options, const LevelStatistics& seen, const std::vector<std::int32_t>& sample) {
+inline EncodedTensor plan(const EncodeOptions& options, const LevelStatistics& seen, std::span<const std::int32_t> sample) {
     EncodedTensor tensor;
     if (options.coding) {
         tensor.coding = *options.coding;
@@ -195,7 +196,7 @@ inline EncodedTensor encode_levels(const std::int32_t* levels, std::size_t weigh
     for (std::size_t i = 0; i < weights; ++i) seen.add(levels[i]);
     if (seen.largest > 0x7FFFFFFFu) throw std::invalid_argument("a level is -2^31");
     const std::size_t sampled = detail::sample_size(weights, options.columns, options.effort);
-    EncodedTensor tensor = detail::plan(options, seen, std::vector<std::int32_t>(levels, levels + sampled));
+    EncodedTensor tensor = detail::plan(options, seen, {levels, sampled});
     const LevelCoding coding = tensor.coding;
     return detail::encode_slices(
         weights, std::move(tensor), options.threads,

@@ -5,9 +5,11 @@
 #include "cabacus/lanes/avx512.hpp"
 #include "cabacus/lanes/target.hpp"
 #include "cabacus/level_encoder.hpp"
+#include "cabacus/word_log.hpp"
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <vector>

@@ -110,45 +110,36 @@ class StepBuffer {
 
     // Writes the first `steps` of them to the rows of `lanes` lanes, `row_width` apart, beginning at `to`.
     void flush(std::size_t steps, int lanes, std::int32_t* to, std::size_t row_width) const {
-        const auto rows = static_cast<std::size_t>(lanes);
-        for (std::size_t lane = 0; lane < rows; lane += kTile) {
-            for (std::size_t step = 0; step < steps; step += kTile) {
-                const std::int32_t* from = levels_.data() + step * kMaxLanes + lane;
-                std::int32_t* tile = to + lane * row_width + step;
-                if (lane + kTile <= rows && step + kTile <= steps) {
-                    transpose(from, kMaxLanes, tile, row_width);
-                    continue;
-                }
-                for (std::size_t l = 0; l < std::min(kTile, rows - lane); ++l) {
-                    for (std::size_t s = 0; s < std::min(kTile, steps - step); ++s) tile[l * row_width + s] = from[s * kMaxLanes + l];
-                }
-            }
-        }
+        transpose(levels_.data(), kMaxLanes, to, row_width, steps, static_cast<std::size_t>(lanes));
     }
 
     // Reads what `flush` would write.
     void fill(std::size_t steps, int lanes, const std::int32_t* from, std::size_t row_width) {
-        const auto rows = static_cast<std::size_t>(lanes);
-        for (std::size_t lane = 0; lane < rows; lane += kTile) {
-            for (std::size_t step = 0; step < steps; step += kTile) {
-                const std::int32_t* tile = from + lane * row_width + step;
-                std::int32_t* to = levels_.data() + step * kMaxLanes + lane;
-                if (lane + kTile <= rows && step + kTile <= steps) {
-                    transpose(tile, row_width, to, kMaxLanes);
-                    continue;
-                }
-                for (std::size_t l = 0; l < std::min(kTile, rows - lane); ++l) {
-                    for (std::size_t s = 0; s < std::min(kTile, steps - step); ++s) to[s * kMaxLanes + l] = tile[l * row_width + s];
-                }
-            }
-        }
+        transpose(from, row_width, levels_.data(), kMaxLanes, static_cast<std::size_t>(lanes), steps);
     }
 
   private:
     static constexpr std::size_t kTile = 4;
 
-    // Turns four rows of four into columns: reading rows of the buffer one number at a time takes longer than decoding them.
-    static void transpose(const std::int32_t* from, std::size_t from_width, std::int32_t* to, std::size_t to_width) {
+    // Turns `rows` rows of `columns` numbers into columns, in tiles: one number at a time takes longer than decoding them.
+    static void transpose(const std::int32_t* from, std::size_t from_width, std::int32_t* to, std::size_t to_width,
+                          std::size_t rows, std::size_t columns) {
+        for (std::size_t row = 0; row < rows; row += kTile) {
+            for (std::size_t column = 0; column < columns; column += kTile) {
+                const std::int32_t* tile = from + row * from_width + column;
+                std::int32_t* out = to + column * to_width + row;
+                if (row + kTile <= rows && column + kTile <= columns) {
+                    transpose_tile(tile, from_width, out, to_width);
+                    continue;
+                }
+                for (std::size_t r = 0; r < std::min(kTile, rows - row); ++r) {
+                    for (std::size_t c = 0; c < std::min(kTile, columns - column); ++c) out[c * to_width + r] = tile[r * from_width + c];
+                }
+            }
+        }
+    }
+
+    static void transpose_tile(const std::int32_t* from, std::size_t from_width, std::int32_t* to, std::size_t to_width) {
 #if CABACUS_X86_LANES
         const auto row = [&](std::size_t i) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i * from_width)); };
         const __m128i low01 = _mm_unpacklo_epi32(row(0), row(1));
@@ -168,70 +159,6 @@ class StepBuffer {
     }
 
     alignas(64) std::array<std::int32_t, kLastBlock * kMaxLanes> levels_{};
-};
-
-// The words that lanes give off, in the order of the bins that made them, each with its lane.
-class WordLog {
-  public:
-    explicit WordLog(std::size_t weights) : words_(weights / 4 + kRoom), lanes_(weights / 4 + kRoom) {}
-
-    // Makes room for the words of a step.
-    void reserve_step() {
-        if (words_.size() - size_ >= kRoom) return;
-        words_.resize(2 * words_.size());
-        lanes_.resize(words_.size());
-    }
-    std::uint16_t* words() { return words_.data() + size_; }
-    std::uint8_t* lanes() { return lanes_.data() + size_; }
-    void advance(int count) { size_ += static_cast<std::size_t>(count); }
-
-    // Adds one to the last word of every lane in the mask, and to those before where it runs over.
-    void carry(std::uint64_t mask, int first_lane) {
-        for (; mask != 0; mask &= mask - 1) carry(static_cast<std::uint8_t>(first_lane + std::countr_zero(mask)));
-    }
-
-    // Ends the lanes and appends the words in the order in which the decoder takes them: the first word of a lane is always
-    // zero and left out, the second is taken at the start, and each further one two words of its lane later than its own.
-    void finish(const std::uint32_t* lows, int used, std::vector<std::uint8_t>& out) {
-        for (int lane = 0; lane < used; ++lane) {
-            if (lows[lane] + 0xFFFFu < lows[lane]) carry(static_cast<std::uint8_t>(lane));
-        }
-        std::vector<std::uint16_t> merged(size_ + static_cast<std::size_t>(used));
-        std::array<Places, kMaxLanes> places;
-        for (std::size_t lane = 0; lane < kMaxLanes; ++lane) places[lane] = {kNowhere, lane};
-        for (std::size_t i = 0; i < size_; ++i) {
-            Places& lane = places[lanes_[i]];
-            if (lane.next != kNowhere) merged[lane.next] = words_[i];
-            lane.next = lane.after;
-            lane.after = static_cast<std::size_t>(used) + i;
-        }
-        for (int lane = 0; lane < used; ++lane) {
-            merged[places[static_cast<std::size_t>(lane)].next] = static_cast<std::uint16_t>((lows[lane] + 0xFFFFu) >> 16);
-        }
-        while (!merged.empty() && merged.back() == 0) merged.pop_back();
-        out.reserve(out.size() + 2 * merged.size() + 4);
-        for (const std::uint16_t word : merged) {
-            out.push_back(static_cast<std::uint8_t>(word & 0xFF));
-            out.push_back(static_cast<std::uint8_t>(word >> 8));
-        }
-    }
-
-  private:
-    static constexpr std::size_t kNowhere = ~std::size_t{0};
-    struct Places {  // where the next word of a lane goes, and the one after it
-        std::size_t next;
-        std::size_t after;
-    };
-
-    void carry(std::uint8_t lane) {
-        for (std::size_t at = size_; at-- > 0;) {
-            if (lanes_[at] == lane && ++words_[at] != 0) return;
-        }
-    }
-
-    std::vector<std::uint16_t> words_;
-    std::vector<std::uint8_t> lanes_;
-    std::size_t size_ = 0;
 };
 
 }  // namespace cabacus::lanes
