@@ -10,6 +10,7 @@ from cabacus.options import Candidates, Distortion, Effort, Quantizer
 from cabacus.service.cli import commands, keys, serving
 from cabacus.service.keys import DEFAULT_SCOPES, SCOPES
 from cabacus.service.settings import knobs, variable
+from cabacus.tuning import command as tuning
 
 STATUS = "exit status: 0 done, 1 the work failed, 2 usage, 3 file or network, 130 interrupted"
 SERVING_FLAGS = ("host", "port", "workers", "threads", "redis", "storage", "state", "log_level")
@@ -35,6 +36,7 @@ def build_parser() -> argparse.ArgumentParser:
     _inspect(command("inspect", "say what is in a compressed model, from its header"))
     _verify(command("verify", "check that a compressed model is whole, and how far it is from its original"))
     _sweep(command("sweep", "rate and distortion over S of eq. 2 of the paper"))
+    _tune(command("tune", "choose S and lambda by what a command says of the decoded model"))
     others = [variable(name) for name in knobs() if name not in SERVING_FLAGS]
     epilog = f"Flags win over the environment's CABACUS_HOST, CABACUS_PORT, ...; there too: {', '.join(others)}."
     for name, text, flags in (
@@ -135,6 +137,11 @@ def _sweep(parser: argparse.ArgumentParser) -> None:
     _threads(parser)
     _quiet(parser)
     _server(parser)
+
+
+def _tune(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=tuning.run)
+    tuning.add_arguments(parser)
 
 
 def _coding(parser: argparse.ArgumentParser) -> None:

@@ -14,7 +14,8 @@ from cabacus.service.cli.commands import CODING, TARGETS
 from cabacus.service.cli.outcomes import CommandError, Exit
 from cabacus.service.cli.parser import build_parser
 
-_OPTIONS = {*TARGETS, *CODING, "lam", "rules", "sigma", "importance", "base"}
+TUNING = ("evaluate", "max_loss", "rate_weights", "output")
+_OPTIONS = {*TARGETS, *CODING, "lam", "rules", "sigma", "importance", "base", *TUNING}
 """What the engine calls the options that the command line passes on."""
 
 

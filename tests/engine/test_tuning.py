@@ -145,7 +145,9 @@ def test_the_command_writes_what_it_is_asked_for(files: Path) -> None:
     assert (files / "out.svg").read_text().startswith("<svg")
     assert "bytes, score -0.0" in done.stderr
     again = command(files, *outputs)
-    assert (again.returncode, "--force" in again.stderr) == (2, True)
+    assert (again.returncode, "--force" in again.stderr) == (3, True)
+    one_name = command(files, "-o", str(files / "new"), "--json", str(files / "new"))
+    assert (one_name.returncode, "same name" in one_name.stderr) == (2, True)
 
 
 def test_the_commands_status_tells_when_nothing_fits(files: Path) -> None:
@@ -153,6 +155,7 @@ def test_the_commands_status_tells_when_nothing_fits(files: Path) -> None:
     missing = command(files, "--sigma", str(files / "none.safetensors"))
     assert missing.returncode == 3
     assert missing.stderr.startswith("cabacus tune: ")
+    assert "none.safetensors" in missing.stderr
 
 
 def test_a_command_that_fails_or_is_silent_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import os
 import shlex
@@ -10,11 +11,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Any
 
 from cabacus.errors import CabacusError, InputError
-from cabacus.files import Tensors, write
+from cabacus.files import Tensors, atomic_writer, write
 from cabacus.tuning.drawing import svg
 from cabacus.tuning.result import TuningPoint
 from cabacus.tuning.searching import RATE_WEIGHTS, tune
@@ -52,10 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises CabacusError and OSError.
     """
-    outputs = [name for name in (arguments.output, arguments.json, arguments.plot) if name is not None]
-    for name in outputs:
-        if os.path.exists(name) and not arguments.force:
-            raise InputError(f"{name} exists; pass --force to overwrite it")
+    _check_files(arguments)
 
     def progress(point: TuningPoint) -> None:
         if not arguments.quiet:
@@ -77,17 +74,35 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output is not None:
         tuning.compressed.save(arguments.output)
     if arguments.json is not None:
-        Path(arguments.json).write_text(json.dumps(tuning.to_json(), indent=1) + "\n", encoding="utf-8")
+        _write(arguments.json, json.dumps(tuning.to_json(), indent=1) + "\n")
     if arguments.plot is not None:
-        Path(arguments.plot).write_text(svg(tuning), encoding="utf-8")
+        _write(arguments.plot, svg(tuning))
     print(tuning.table())
     return 0 if tuning.met else 1
+
+
+def _check_files(arguments: argparse.Namespace) -> None:
+    """Tuning takes minutes or hours: what stands in the way of its results is told before. Raises OSError."""
+    outputs = [name for name in (arguments.output, arguments.json, arguments.plot) if name is not None]
+    if len(set(outputs)) < len(outputs):
+        raise InputError("two results have the same name; give each file its own", field="output")
+    for name in (arguments.input, arguments.sigma):
+        os.stat(name)
+    for name in outputs:
+        if os.path.exists(name) and not arguments.force:
+            raise FileExistsError(errno.EEXIST, "is there already; --force overwrites it", name)
+        os.stat(os.path.dirname(name) or ".")
+
+
+def _write(name: str, text: str) -> None:
+    with atomic_writer(name) as file:
+        file.write(text.encode())
 
 
 def command_score(command: str, sign: int = 1) -> Callable[[Tensors], float]:
     """A scoring function that runs a command on the decoded model and reads the last word that it prints, times `sign`.
 
-    Raises InputError where the command fails or prints no number.
+    Raises InputError for a command without {}, with field "evaluate"; later where it fails or prints no number.
 
     >>> command_score("echo accuracy 98.5 of {}")(Tensors({}, {}))
     Traceback (most recent call last):
@@ -104,14 +119,12 @@ def command_score(command: str, sign: int = 1) -> Callable[[Tensors], float]:
             filled = [word.replace("{}", path) for word in words]
             done = subprocess.run(filled, stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode:
-            raise InputError(f"evaluate: {words[0]!r} ended with status {done.returncode}", field="evaluate")
+            raise InputError(f"evaluate: {words[0]!r} ended with status {done.returncode}")
         try:
             return sign * float(done.stdout.split()[-1].rstrip("%"))
         except (IndexError, ValueError):
             remedy = "print the score last"
-            raise InputError(
-                f"evaluate: the last word that {words[0]!r} printed is no number; {remedy}", field="evaluate"
-            ) from None
+            raise InputError(f"evaluate: the last word that {words[0]!r} printed is no number; {remedy}") from None
 
     return score
 
@@ -138,12 +151,9 @@ def main() -> int:
     add_arguments(parser)
     try:
         return run(parser.parse_args())
-    except InputError as error:
-        print(f"cabacus tune: {error}", file=sys.stderr)
-        return 2
     except CabacusError as error:
         print(f"cabacus tune: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, InputError) and error.field is not None else 1
     except OSError as error:
-        print(f"cabacus tune: {error}", file=sys.stderr)
+        print(f"cabacus tune: {error.filename}: {error.strerror}", file=sys.stderr)
         return 3

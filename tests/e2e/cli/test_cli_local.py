@@ -162,6 +162,26 @@ def test_a_sweep_prints_its_curve_and_draws_it(cabacus: Cabacus, model: Path, si
     assert "best by" in cabacus("sweep", model, *flags).stdout.decode()
 
 
+def test_tune_chooses_by_a_command_s_score_and_writes_the_file(
+    cabacus: Cabacus, model: Path, sigma: Path, tmp_path: Path
+) -> None:
+    program = "import sys, numpy, cabacus; a, b = map(cabacus.read, sys.argv[1:]); "
+    program += "print(numpy.abs(a['fc.weight'] - b['fc.weight']).max())"
+    (tmp_path / "error.py").write_text(program)
+    evaluate = f"{sys.executable} error.py {{}} {model}"
+    flags = ["--sigma", "sigma.npz", "--evaluate", evaluate, "--lower-is-better", "--s", "0:9:4", "--rate-weight", "1"]
+    done = cabacus("tune", model, *flags, "--max-loss", "0.1", "-o", "m.cabac", "--json", "m.json", "--plot", "m.svg")
+    assert done.returncode == 0, done.stderr
+    best = json.loads((tmp_path / "m.json").read_text())["best"]
+    expected = engine.compress(model, s=best["s"], sigma=sigma, rate_weight=1)
+    assert (tmp_path / "m.cabac").read_bytes() == expected.data
+    assert b"smallest within a loss of 0.1" in done.stdout
+    xml.etree.ElementTree.parse(tmp_path / "m.svg")
+    assert cabacus("tune", model, *flags, "--quiet").returncode == 1  # nothing is as good as the original
+    failing = cabacus("tune", model, "--sigma", "sigma.npz", "--evaluate", "false {}")
+    assert (failing.returncode, b"status 1" in failing.stderr) == (1, True)
+
+
 def test_an_interrupted_command_ends_with_130_and_leaves_nothing(started: Started, tmp_path: Path) -> None:
     process = started("compress", "-", "-o", "out.cabac", stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdin is not None

@@ -12,7 +12,7 @@ import pytest
 
 from cabacus.service.cli import main
 
-COMMANDS = ("compress", "decompress", "inspect", "verify", "sweep", "serve", "api", "worker")
+COMMANDS = ("compress", "decompress", "inspect", "verify", "sweep", "tune", "serve", "api", "worker")
 
 
 @pytest.fixture
@@ -43,6 +43,9 @@ USAGE = {
     "a sweep without sigma": (["sweep", "in"], "Fisher"),
     "a sweep over nothing": (["sweep", "in", "--sigma", "in", "--s", "5:5"], "no integer"),
     "a sweep over words": (["sweep", "in", "--sigma", "in", "--s", "all"], "START:STOP"),
+    "tuning without a score": (["tune", "in", "--sigma", "in"], "--evaluate"),
+    "tuning by a command that is given no model": (["tune", "in", "--sigma", "in", "--evaluate", "wc"], "{}"),
+    "tuning over words": (["tune", "in", "--sigma", "in", "--evaluate", "wc {}", "--s", "all"], "START:STOP"),
     "a server that is no URL": (["inspect", "in", "--server", "localhost:8000"], "http://"),
     "a setting out of range": (["serve", "--port", "70000"], "CABACUS_PORT"),
     "an api without a queue": (["api"], "CABACUS_REDIS"),
@@ -52,6 +55,11 @@ FILES = {
     "no such input": (["compress", "gone", "-o", "out"], "gone"),
     "a folder as input": (["inspect", "."], "folder"),
     "no such sigma": (["compress", "in", "-o", "out", "--sigma", "gone"], "gone"),
+    "no such sigma, of tune": (["tune", "in", "--sigma", "gone", "--evaluate", "wc {}"], "gone"),
+    "an output that is there, of tune": (
+        ["tune", "in", "--sigma", "in", "--evaluate", "wc {}", "-o", "old"],
+        "--force",
+    ),
     "no such original": (["verify", "in", "--against", "gone"], "gone"),
     "no such folder": (["compress", "in", "-o", "gone/out"], "gone"),
     "an output that is there": (["compress", "in", "-o", "old"], "--force"),
