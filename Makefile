@@ -70,7 +70,7 @@ test-train: $(TRAIN)/.ready ## Run the tests of cabacus.sparsify in an environme
 
 table1: $(TRAIN)/.ready ## Train the networks of the paper's Table 1, compress and judge them: hours; goes on where it was
 	mkdir -p build/table1
-	$(TRAIN)/bin/python tests/bench/table1/table.py ../shared/data/datasets build/table1 $(ARGS)
+	$(TRAIN)/bin/python tests/bench/table1/table.py ../shared/data build/table1 $(ARGS)
 
 storm: $(VENV)/.ready ## Kill workers and the queue's server under 1,000 jobs, and count: about two minutes
 	python tests/e2e/storm/storm.py $(ARGS)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from cabacus.errors import InputError
 
-__all__ = ["COLUMNS", "compare", "csr_zstd", "entropy", "han", "huffman"]
+__all__ = ["COLUMNS", "compare", "csr_zstd", "entropy", "han", "huffman", "nncodec"]
 
 Levels = npt.NDArray[np.integer[Any]]
 GAP_BITS = range(2, 9)
@@ -73,13 +73,40 @@ def csr_zstd(levels: Levels) -> int | None:
     compress = _zstd()
     if compress is None:
         return None
-    matrix = _checked(levels)
-    height = matrix.shape[0] if matrix.ndim > 1 else 1
-    matrix = matrix.reshape(height, matrix.size // max(1, height))
+    matrix = _matrix(levels)
     rows, columns = np.nonzero(matrix)
     starts = np.searchsorted(rows, np.arange(len(matrix) + 1))
     parts = [part.astype(_narrowest(part)).tobytes() for part in (starts, columns, matrix[rows, columns])]
     return len(compress(b"".join([struct.pack("<2I", *matrix.shape), *parts])))
+
+
+def nncodec(levels: Levels) -> int | None:
+    """The streams of nncodec, the implementation of ISO/IEC 15938-17 by the paper's authors, without its container:
+    the smallest of plain, with a search of its estimators, and with that and a flag for each row of zeros. None where
+    its compiled part is not installed: `pip install --no-deps nncodec 'numpy<2'`. Levels beyond 32 bits raise
+    InputError.
+    """
+    try:
+        binding = importlib.import_module("nncodec.extensions.deepCABAC")
+    except ImportError:  # or it was compiled for another NumPy
+        return None
+    matrix = _matrix(levels)
+    if not matrix.size:
+        return 0
+    if max(int(matrix.max()), -int(matrix.min())) >= 1 << 31:
+        raise InputError("nncodec has levels of 32 bits; pass smaller ones", field="levels")
+    array = np.ascontiguousarray(matrix, np.int32)
+    return min(_nncodec_bytes(binding, array, *how) for how in ((0, 0), (1, 0), (1, 1)))
+
+
+def _nncodec_bytes(binding: Any, array: npt.NDArray[np.int32], search: int, row_skip: int) -> int:
+    flags = 11
+    rows = (~array.any(axis=1)).astype(np.int32) if row_skip else np.zeros(len(array), np.int32)
+    encoder = binding.Encoder()
+    encoder.initCtxModels(flags, search)
+    no_history = (binding.HdspMode.AlwaysOff, np.zeros(2, np.int8))
+    encoder.encodeLayer(array, 0, 0, row_skip, 0, row_skip, rows, *no_history, 0, 0)
+    return len(encoder.finish().tobytes())
 
 
 COLUMNS: dict[str, Callable[[Levels], float | None]] = {
@@ -87,6 +114,7 @@ COLUMNS: dict[str, Callable[[Levels], float | None]] = {
     "Huffman": huffman,
     "relative index + Huffman": han,
     "CSR + zstd": csr_zstd,
+    "nncodec": nncodec,
 }
 """The codings by the names that tables give them."""
 
@@ -110,6 +138,13 @@ def _checked(levels: Levels) -> Levels:
     if array.dtype.kind not in "iu":
         raise InputError(f"levels are {array.dtype}; pass integers", field="levels")
     return array
+
+
+def _matrix(levels: Levels) -> Levels:
+    """The levels as rows, one for each index of the first axis."""
+    matrix = _checked(levels)
+    height = matrix.shape[0] if matrix.ndim > 1 else 1
+    return matrix.reshape(height, matrix.size // max(1, height))
 
 
 def _code_bits(counts: list[int]) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
 from cabacus import comparison
-from cabacus.comparison import COLUMNS, compare, csr_zstd, entropy, han, huffman
+from cabacus.comparison import COLUMNS, compare, csr_zstd, entropy, han, huffman, nncodec
 from cabacus.errors import InputError
 
 
@@ -84,3 +86,22 @@ def test_odd_levels_have_a_size(levels: np.ndarray) -> None:
 def test_weights_are_no_levels() -> None:
     with pytest.raises(InputError, match="pass integers"):
         compare({"w": np.zeros(3)})
+
+
+def test_nncodec_codes_every_shape_where_it_is_installed(sparse: np.ndarray) -> None:
+    if nncodec(sparse) is None:
+        pytest.skip("nncodec is not installed")
+    known = nncodec(sparse)
+    assert known is not None
+    assert 0.5 * entropy(sparse) < known < huffman(sparse)
+    assert nncodec(sparse.reshape(200, 3, 10, 10)) == known
+    assert nncodec(np.zeros((4, 0), np.int8)) == 0
+    assert (nncodec(sparse.ravel()) or 0) > 0
+    with pytest.raises(InputError, match="32 bits"):
+        nncodec(np.array([[1 << 40]]))
+
+
+def test_what_is_not_installed_has_no_column(sparse: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "nncodec.extensions.deepCABAC", None)
+    assert nncodec(sparse) is None
+    assert compare({"w": sparse})["nncodec"] is None

@@ -120,6 +120,10 @@ def test_fisher_is_the_mean_of_squared_gradients(problem: Any) -> None:
     squares = (errors**2).T @ images.flatten(1) ** 2
     prior = 1 / (model[1].weight.detach() ** 2).mean()
     assert np.allclose(sigma, ((squares + prior) ** -0.5).numpy(), rtol=1e-3)
+    more = estimate_sigma(model, (images, labels), method="fisher", samples=3 * 512)["1.weight"]
+    assert np.allclose(more, ((3 * squares + prior) ** -0.5).numpy(), rtol=1e-3)
+    with pytest.raises(InputError, match="samples"):
+        estimate_sigma(model, (images, labels), samples=100)
 
 
 def test_normalisation_keeps_its_statistics(trained: Any, problem: Any) -> None:

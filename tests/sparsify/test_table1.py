@@ -13,13 +13,20 @@ import pytest
 import cabacus
 
 SCRIPTS = Path(__file__).parents[1] / "bench" / "table1"
-WEIGHTS = {"lenet300": 266_610, "lenet5": 431_080, "fcae": 76_429}
+WEIGHTS = {
+    "lenet300": 266_610,
+    "lenet5": 431_080,
+    "fcae": 75_721,
+    "small_vgg16": 14_995_146,
+    "mobilenet": 2_601_976,
+    "resnet20": 271_098,
+}
 
 
 @pytest.mark.shared
 @pytest.mark.parametrize("row", WEIGHTS)
 def test_a_row_is_trained_and_measured_and_nothing_is_done_twice(row: str, shared: Path, tmp_path: Path) -> None:
-    program = [sys.executable, str(SCRIPTS / "table.py"), str(shared / "datasets"), str(tmp_path)]
+    program = [sys.executable, str(SCRIPTS / "table.py"), str(shared), str(tmp_path)]
 
     def run() -> str:
         words = [*program, "--row", row, "--short"]

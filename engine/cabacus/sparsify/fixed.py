@@ -28,6 +28,7 @@ def estimate_sigma(
     *,
     method: Literal["variational", "fisher"] = "variational",
     layers: Sequence[str] = ("*",),
+    samples: int | None = None,
     progress: Callable[[Progress], object] | None = None,
     checkpoint: Path | str | None = None,
 ) -> dict[str, np.ndarray]:
@@ -39,13 +40,17 @@ def estimate_sigma(
     term a Gaussian prior as wide as the tensor's own nonzero weights, so that no sigma exceeds their rms.
 
     Weights that are zero are taken as pruned: they have no noise, and get their tensor's largest other sigma.
+    `samples`: how many the network was trained with, where `data` are but some of them; they outweigh the prior.
     `data`, `layers`, `progress`, `checkpoint` and errors as in `variational`; the model is not changed.
     """
     checks.choice(method, "method", ("variational", "fisher"))
     training = training or Training(epochs=5)
     batches = Batches(data, training)
+    total = (
+        batches.samples if samples is None else checks.integer(samples, "samples", low=batches.samples, high=1 << 53)
+    )
     if method == "fisher":
-        return _fisher(model, batches, training.loss, layers)
+        return _fisher(model, batches, training.loss, layers, total)
 
     def start(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         rms = (weight[weight != 0] ** 2).mean() if weight.any() else torch.ones(())
@@ -63,7 +68,7 @@ def estimate_sigma(
         training,
         groups=groups(network, means=False),
         switch=lambda: [layer.train() for layer in noisy],  # the rest, such as normalisation, stays in evaluation mode
-        penalty=lambda done: sum(layer.divergence() for layer in noisy) / batches.samples,
+        penalty=lambda done: sum(layer.divergence() for layer in noisy) / total,
         progress=progress,
         checkpoint=checkpoint,
         purpose="sigma",
@@ -71,7 +76,9 @@ def estimate_sigma(
     return sigma_of(network)
 
 
-def _fisher(model: torch.nn.Module, data: Batches, loss: Loss, globs: Sequence[str]) -> dict[str, np.ndarray]:
+def _fisher(
+    model: torch.nn.Module, data: Batches, loss: Loss, globs: Sequence[str], samples: int
+) -> dict[str, np.ndarray]:
     names = {f"{name}.weight" for name in targets(model, globs)}
     state = {name: tensor.detach() for name, tensor in [*model.named_parameters(), *model.named_buffers()]}
     weights = {name: state.pop(name) for name in sorted(names)}
@@ -93,7 +100,8 @@ def _fisher(model: torch.nn.Module, data: Batches, loss: Loss, globs: Sequence[s
     finally:
         for module in training:
             module.training = True
-    return {name: _laplace(name, weight, squares[name]) for name, weight in weights.items()}
+    factor = samples / data.samples
+    return {name: _laplace(name, weight, factor * squares[name]) for name, weight in weights.items()}
 
 
 def _laplace(name: str, weight: torch.Tensor, squares: torch.Tensor) -> np.ndarray:

@@ -1,9 +1,9 @@
-"""Trains the networks of Table 1: dense, sparse by variational dropout, some pruned further. Nothing is done twice.
+"""Trains the networks of Table 1: dense, sparse by variational dropout, pruned further. Nothing is done twice.
 
-    python tests/bench/table1/train.py DATA_SETS WORK [--row lenet300 ...] [--seed 1 ...] [--short]
+    python tests/bench/table1/train.py DATA WORK [--row lenet300 ...] [--seed 1 ...] [--short]
 
-writes WORK/ROW-SEED/: dense.safetensors, sparse.safetensors, sigma.safetensors, and train.log, which has the scores on
-the held-out images. The test images are not looked at here.
+DATA is the folder of the data sets and models. It writes WORK/ROW-SEED/: dense.safetensors, sparse.safetensors,
+sigma.safetensors, and train.log, which has the scores on the held-out images. The test images are not looked at here.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from rows import ROWS, Row
 
 from cabacus import files
 from cabacus.sparsify import Progress, Sparse, Training, estimate_sigma, load, magnitude, train, variational
+from cabacus.sparsify.result import plain
 
 __all__ = ["Trainer", "parser"]
 
@@ -28,8 +29,9 @@ __all__ = ["Trainer", "parser"]
 class Trainer:
     """The stages of one row with one seed, each of which leaves a file and is skipped where that file is."""
 
-    def __init__(self, row: Row, split: Split, seed: int, work: Path) -> None:
+    def __init__(self, row: Row, split: Split, seed: int, models: Path, work: Path) -> None:
         self.row, self.split, self.seed = row, split, seed
+        self._models = models
         self.folder = work / f"{row.name}-{seed}"
         self.folder.mkdir(parents=True, exist_ok=True)
         images, targets = split.train
@@ -37,12 +39,12 @@ class Trainer:
 
     def train(self) -> None:
         """Train the network, or go on where it was interrupted."""
-        self._stage("dense", self._dense)
-        if self.row.finish is None:
-            self._stage("sparse", self._variational)
-        else:
-            self._stage("variational", self._variational)
-            self._stage("sparse", self._finish)
+        last = self._stage("dense", self._dense)
+        if self.row.variational is not None:
+            last = self._stage("variational", self._variational)
+        if self.row.pruning is not None:
+            last = self._stage("pruned", self._pruned)
+        self._stage("sparse", lambda: Sparse(dict(self.read(last)), self._sigma(last)))
 
     def note(self, text: str) -> None:
         """Print a line, and keep it in the log."""
@@ -54,10 +56,10 @@ class Trainer:
         """The weights that a stage left."""
         return files.read(self.folder / f"{stage}.safetensors")
 
-    def _stage(self, name: str, work: Callable[[], Sparse]) -> None:
+    def _stage(self, name: str, work: Callable[[], Sparse]) -> str:
         path = self.folder / f"{name}.safetensors"
         if path.exists():
-            return
+            return name
         began = time.perf_counter()
         sparse = work()
         score = self.row.score(load(self.row.make(), sparse.weights), self.split.held_out)
@@ -68,35 +70,49 @@ class Trainer:
         )
         if sparse.sigma:
             files.write(self.folder / "sigma.safetensors", sparse.sigma)
-        files.write(path, sparse.weights)
+        # The number of batches that a normalisation has seen is of no use after training.
+        files.write(path, {key: array for key, array in sparse.weights.items() if "num_batches" not in key})
+        return name
 
     def _dense(self) -> Sparse:
-        return train(self._network(), self._data, self._training(self.row.dense), **self._reports("dense"))
+        network = self._network()
+        if self.row.given is not None:
+            load(network, self.row.given(self._models))
+        if self.row.dense is None:
+            return Sparse(plain(network.state_dict()))
+        return train(network, self._data, self._training(self.row.dense), **self._reports("dense"))
 
     def _variational(self) -> Sparse:
+        recipe = self.row.variational
+        assert recipe is not None
         return variational(
             self._network("dense"),
             self._data,
-            self._training(self.row.sparse),
-            prior_weight=self.row.prior_weight,
-            warmup=self.row.warmup,
+            self._training(recipe.training),
+            prior_weight=recipe.prior_weight,
+            warmup=recipe.warmup,
             **self._reports("variational"),
         )
 
-    def _finish(self) -> Sparse:
-        finish = self.row.finish
-        assert finish is not None
-        pruned = magnitude(
-            self._network("variational"),
+    def _pruned(self) -> Sparse:
+        recipe = self.row.pruning
+        assert recipe is not None
+        return magnitude(
+            self._network("dense" if self.row.variational is None else "variational"),
             self._data,
-            self._training(finish.training),
-            density=finish.density,
-            rounds=finish.rounds,
-            **self._reports("finish"),
+            self._training(recipe.training),
+            density=recipe.density,
+            rounds=recipe.rounds,
+            **self._reports("pruned"),
         )
-        network = load(self._network(), pruned.weights)
-        sigma = estimate_sigma(network, self._data, self._training(finish.sigma), **self._reports("sigma"))
-        return Sparse(pruned.weights, sigma)
+
+    def _sigma(self, stage: str) -> dict[str, np.ndarray]:
+        if self.row.sigma is not None:
+            training = self._training(self.row.sigma)
+            return estimate_sigma(self._network(stage), self._data, training, **self._reports("sigma"))
+        if self.row.variational is not None:
+            return dict(self.read("sigma"))
+        return estimate_sigma(self._network(stage), self._data, method="fisher", samples=self.row.samples)
 
     def _network(self, stage: str | None = None) -> torch.nn.Module:
         torch.manual_seed(self.seed)
@@ -119,7 +135,7 @@ class Trainer:
 def parser(description: str) -> argparse.ArgumentParser:
     """What the scripts have in common on their command lines."""
     result = argparse.ArgumentParser(description=description)
-    result.add_argument("data", type=Path, metavar="DATA_SETS", help="folder with mnist and cifar10")
+    result.add_argument("data", type=Path, metavar="DATA", help="folder with datasets and models")
     result.add_argument("work", type=Path, metavar="WORK", help="folder for the results")
     result.add_argument("--row", action="append", choices=ROWS, help="repeatable; default: all")
     result.add_argument("--seed", action="append", type=int, help="repeatable; default: 1")
@@ -133,10 +149,9 @@ def main() -> None:
     torch.set_num_threads(1)
     for name in arguments.row or ROWS:
         row = ROWS[name].short() if arguments.short else ROWS[name]
-        split = row.read(arguments.data)
-        split = split.short() if arguments.short else split
+        split = row.read(arguments.data / "datasets", row.images if arguments.short else None)
         for seed in arguments.seed or [1]:
-            Trainer(row, split, seed, arguments.work).train()
+            Trainer(row, split, seed, arguments.data / "models", arguments.work).train()
 
 
 if __name__ == "__main__":
