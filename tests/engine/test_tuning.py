@@ -84,6 +84,21 @@ def test_the_comparison_is_of_the_same_levels(tuning: Tuning) -> None:
     assert huffman > tuning.best.lossy_bytes
 
 
+def test_sizes_can_be_tried_instead_of_s(model: Any, sigma: Any) -> None:
+    sizes = [1.0, 1.5, 2.0, 3.0]
+    tuning = tune(
+        model, sigma=sigma, evaluate=closeness(model), bits_per_weight=sizes, rate_weights=[0.3], max_loss=0.05
+    )
+    assert tuning.met
+    assert tuning.best.s is None
+    assert tuning.best.bits_per_weight in sizes
+    file = cabacus.compress(model, bits_per_weight=tuning.best.bits_per_weight, sigma=sigma, rate_weight=0.3)
+    assert tuning.compressed.data == file.data
+    assert f"{tuning.best.bits_per_weight:g} bits a weight" in tuning.table()
+    with pytest.raises(InputError, match="bits_per_weight"):
+        tune(model, sigma=sigma, evaluate=closeness(model), bits_per_weight=[0.0])
+
+
 def test_json_and_table_and_drawing_agree(tuning: Tuning) -> None:
     document = json.loads(json.dumps(tuning.to_json()))
     assert document["best"] == tuning.best.to_json()

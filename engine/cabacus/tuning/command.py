@@ -35,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lower-is-better", action="store_true", help="the score is a loss")
     parser.add_argument("--max-loss", type=float, default=0.0, metavar="X", help="how much worse than IN is allowed")
     parser.add_argument("--s", action="append", metavar="S", help="an integer, or START:STOP[:STRIDE]; default: 0:257")
+    parser.add_argument(
+        "--bits-per-weight", action="append", type=float, metavar="BITS", help="sizes to try instead of S; repeatable"
+    )
     parser.add_argument("--rate-weight", action="append", type=float, metavar="C", help="lambda in steps; repeatable")
     parser.add_argument("--quantizer", help="auto, round, greedy or trellis")
     parser.add_argument("--effort", help="fast, default or max")
@@ -56,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     def progress(point: TuningPoint) -> None:
         if not arguments.quiet:
-            said = f"S = {point.s}, rate weight {point.rate_weight:g}: {point.bytes:,} bytes, score {point.score:.6g}"
+            said = f"{point.named}: {point.bytes:,} bytes, score {point.score:.6g}"
             print(said, file=sys.stderr)
 
     options: dict[str, Any] = {"quantizer": arguments.quantizer, "effort": arguments.effort}
@@ -66,6 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
         sigma=arguments.sigma,
         evaluate=command_score(arguments.evaluate, -1 if arguments.lower_is_better else 1),
         s=range(257) if arguments.s is None else s_points(arguments.s),
+        bits_per_weight=arguments.bits_per_weight,
         rate_weights=arguments.rate_weight or RATE_WEIGHTS,
         max_loss=arguments.max_loss,
         progress=progress,

@@ -71,7 +71,7 @@ def _line(x1: float, y1: float, x2: float, y2: float, colour: str, more: str = "
 
 
 def _dot(x: float, y: float, point: TuningPoint, colour: str, best: bool) -> str:
-    title = f"S = {point.s}, rate weight {point.rate_weight:g}: {point.bytes} bytes, score {point.score:.6g}"
+    title = f"{point.named}: {point.bytes} bytes, score {point.score:.6g}"
     look = 'r="5" stroke="#000" stroke-width="2"' if best else 'r="2.5"'
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" {look} fill="{colour}"><title>{title}</title></circle>'
 

@@ -14,19 +14,26 @@ __all__ = ["Tuning", "TuningPoint"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TuningPoint:
-    """One S and lambda: the size of the whole file, the share of weights that are not zero, and the decoded score.
+    """One S, or size, and lambda: bytes of the whole file, the share of weights that are not zero, the decoded score.
 
     `rate_weight` is lambda in units of the step, as in `compress`. `lossy_bytes` leaves out what is stored exactly and
     the header, as the paper counts; `density` is of the quantized tensors, 0 to 1.
     """
 
-    s: int
+    s: int | None = None
+    bits_per_weight: float | None = None
     rate_weight: float
     bytes: int
     lossy_bytes: int
     density: float
     snr_db: float
     score: float
+
+    @property
+    def named(self) -> str:
+        """What was tried, in words."""
+        tried = f"{self.bits_per_weight:g} bits a weight" if self.s is None else f"S = {self.s}"
+        return f"{tried}, rate weight {self.rate_weight:g}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the point as a plain dict."""
@@ -65,11 +72,20 @@ class Tuning:
 
     def table(self) -> str:
         """Return the points as text, the best one marked, with the other codings below."""
-        header = ["", "S", "rate weight", "size", "% of original", "nonzero %", "SNR dB", "score"]
+        header = [
+            "",
+            "S" if self.best.s is not None else "bits",
+            "rate weight",
+            "size",
+            "% of original",
+            "nonzero %",
+            "SNR dB",
+            "score",
+        ]
         rows = [
             [
                 "*" if point == self.best else "",
-                str(point.s),
+                f"{point.bits_per_weight:g}" if point.s is None else str(point.s),
                 f"{point.rate_weight:g}",
                 tables.size(point.bytes),
                 f"{self.percent(point.bytes):.3f}",
@@ -87,5 +103,5 @@ class Tuning:
             for name, size in sizes.items()
         ]
         comparison = tables.align(["the same levels", "bytes", "% of original"], others, left=1)
-        chosen = f"{verdict}: S = {self.best.s}, rate weight {self.best.rate_weight:g}, {self.best.bytes:,} bytes"
+        chosen = f"{verdict}: {self.best.named}, {self.best.bytes:,} bytes"
         return f"{tables.align(header, rows, left=1)}\n\n{chosen}\n\n{comparison}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ def tune(
     sigma: Mapping[str, Any] | Source,
     evaluate: Callable[[Tensors], float],
     s: Iterable[int] = range(257),
+    bits_per_weight: Sequence[float] | None = None,
     rate_weights: Sequence[float] = RATE_WEIGHTS,
     max_loss: float = 0.0,
     progress: Callable[[TuningPoint], object] | None = None,
@@ -42,6 +44,9 @@ def tune(
     those of lambda in units of the step. For each rate weight some S of an even spread are encoded, decoded and scored;
     then S is halved in around the best until its neighbours are known. Scores are noisy: look at the curve.
 
+    `bits_per_weight` are sizes to try instead of S: all steps then follow from sigma and one slope, better where the
+    smallest sigma of a tensor says little of it, as with a Fisher information of few samples.
+
     Raises InputError for options that `compress` refuses, and for a score that is not a number.
 
     >>> weights = np.random.default_rng(0).normal(size=(40, 50)).astype(np.float32)
@@ -53,24 +58,24 @@ def tune(
     """
     model = load(tensors)
     known_sigma = load(sigma)
-    candidates = sorted({checks.integer(one, "s", low=-(1 << 31), high=(1 << 31) - 1) for one in s})
+    knob, candidates = _candidates(s, bits_per_weight)
     weights = sorted({checks.number(one, "rate_weights") for one in rate_weights})
     if not candidates or not weights:
-        raise InputError("there is nothing to try; pass one S and one rate weight at least", field="s")
+        raise InputError("there is nothing to try; pass one S and one rate weight at least", field=knob)
     loss = checks.number(max_loss, "max_loss")
     reference = _score(evaluate, model)
     found: dict[tuple[float, int], TuningPoint] = {}
 
     def encode(weight: float, place: int) -> Compressed:
-        return compress(model, s=candidates[place], sigma=known_sigma, rate_weight=weight, **options)
+        return compress(model, sigma=known_sigma, rate_weight=weight, **{knob: candidates[place]}, **options)
 
     def attempt(weight: float, place: int) -> None:
         if (weight, place) not in found:
             one = encode(weight, place)
-            point = _point(one, candidates[place], weight, _score(evaluate, Tensors(decompress(one.data), {})))
-            found[weight, place] = point
+            point = _point(one, weight, _score(evaluate, Tensors(decompress(one.data), {})))
+            found[weight, place] = replace(point, **{knob: candidates[place]})
             if progress is not None:
-                progress(point)
+                progress(found[weight, place])
 
     def best() -> tuple[float, int]:
         return min(found, key=lambda key: _rank(found[key], reference - loss))
@@ -103,6 +108,13 @@ def tune(
     )
 
 
+def _candidates(s: Iterable[int], sizes: Sequence[float] | None) -> tuple[str, list[Any]]:
+    """The knob that is turned, and its values in order."""
+    if sizes is not None:
+        return "bits_per_weight", sorted({checks.number(one, "bits_per_weight", above=True) for one in sizes})
+    return "s", sorted({checks.integer(one, "s", low=-(1 << 31), high=(1 << 31) - 1) for one in s})
+
+
 def _rank(point: TuningPoint, least: float) -> tuple[bool, float, float]:
     """What is acceptable comes first, by size; the rest by score."""
     return (False, point.bytes, -point.score) if point.score >= least else (True, -point.score, point.bytes)
@@ -115,11 +127,10 @@ def _score(evaluate: Callable[[Tensors], float], tensors: Tensors) -> float:
     return score
 
 
-def _point(compressed: Compressed, s: int, rate_weight: float, score: float) -> TuningPoint:
+def _point(compressed: Compressed, rate_weight: float, score: float) -> TuningPoint:
     report = compressed.report
     lossy = [row for row in report.tensors if row.lossy]
     return TuningPoint(
-        s=s,
         rate_weight=rate_weight,
         bytes=report.bytes,
         lossy_bytes=sum(row.bytes for row in lossy),

@@ -53,14 +53,13 @@ def measure(row: Row, split: Split, trainer: Trainer) -> dict[str, Any]:
         sigma=sigma,
         evaluate=held_out,
         s=_points(sparse, sigma, row.s_stride),
+        bits_per_weight=row.sizes,
         rate_weights=row.rate_weights,
         max_loss=max(0.0, row.max_loss - lost),
         quantizer=row.quantizer,
         effort=row.effort,
         rules=row.rules,
-        progress=lambda point: trainer.note(
-            f"S {point.s}, rate weight {point.rate_weight:g}: {point.bytes} B, {point.score:.3f} {row.unit}"
-        ),
+        progress=lambda point: trainer.note(f"{point.named}: {point.bytes} B, {point.score:.3f} {row.unit}"),
     )
     tuning.compressed.save(trainer.folder / "model.cabac")
     (trainer.folder / "curve.svg").write_text(svg(tuning))
@@ -103,7 +102,10 @@ def table(results: Sequence[Mapping[str, Any]]) -> str:
         row, test, best = ROWS[one["row"]], one["test"], one["best"]
         scores = [f"{test[name]:.2f}" for name in ("dense", "sparse", "compressed")]
         sizes = [f"{one['density']:.2f}", f"{one['percent']:.3f}", f"{one['paper_percent']:.3f}", f"{best['bytes']:,}"]
-        chosen = [str(best["s"]), f"{best['rate_weight']:g}"]
+        chosen = [
+            f"{best['bits_per_weight']:g} bits" if best["s"] is None else str(best["s"]),
+            f"{best['rate_weight']:g}",
+        ]
         lines.append([f"{one['row']} ({row.unit})", str(one["seed"]), *scores, *sizes, *chosen, row.paper])
     boosts: dict[str, list[float]] = {}
     for one in results:
