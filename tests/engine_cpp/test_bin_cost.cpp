@@ -51,7 +51,7 @@ TEST(bin_cost_of_a_level_is_that_of_its_bins) {
         };
         for (auto& table : tables.unary) draw(table);
         draw(tables.sign);
-        draw(tables.suffix);
+        for (auto& node : tables.suffix) draw(node);
         LevelCosts costs(bins);
         costs.refresh(tables);
         for (const std::int32_t level : samples::any_levels(random, 20)) {

@@ -7,7 +7,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <set>
 
 using cabacus::kClasses;
 using cabacus::kHalf;
@@ -25,7 +24,7 @@ LevelCoding three_bins() {
 
 // Adds levels of so many ones in a class.
 void see(Probabilities& probabilities, std::size_t context, std::size_t ones, std::uint32_t times) {
-    probabilities.counts().symbol[context * cabacus::kSymbols + ones] += times;
+    probabilities.counts().unary[ones][context] += times;
 }
 
 }  // namespace
@@ -37,7 +36,9 @@ TEST(contexts_start_at_one_half_or_where_the_set_says) {
         for (const std::uint32_t p : plain.tables().unary[bin]) CHECK_EQUAL(p, kHalf);
     }
     for (const std::uint32_t p : plain.tables().sign) CHECK_EQUAL(p, kHalf);
-    for (const std::uint32_t p : plain.tables().suffix) CHECK_EQUAL(p, kHalf);
+    for (const cabacus::Row& node : plain.tables().suffix) {
+        for (const std::uint32_t p : node) CHECK_EQUAL(p, kHalf);
+    }
     coding.start = {0, 16384, 65535};
     const Probabilities stored(coding);
     CHECK_EQUAL(stored.tables().unary[0][5], 1U);
@@ -66,31 +67,41 @@ TEST(contexts_learn_a_symbol_in_every_bin_that_it_has) {
 
 TEST(contexts_signs_and_suffix_bits_learn_where_they_are_seen) {
     Probabilities probabilities(three_bins());
-    probabilities.counts().sign[4] = {0, 4};
-    probabilities.counts().suffix[cabacus::suffix_context(1, 2)] = {12, 4};
+    probabilities.counts().sign[1][4] = 4;
+    for (int i = 0; i < 12; ++i) probabilities.counts().see_suffix(1, 2, 0b10);
+    for (int i = 0; i < 4; ++i) probabilities.counts().see_suffix(1, 2, 0b11);
     probabilities.refresh();
     const std::uint32_t sign = (65536u * 64u + 64u * 32768u) / 128u;
     CHECK_EQUAL(probabilities.tables().sign[4], (sign + 8) >> 4);
     CHECK_EQUAL(probabilities.tables().sign[5], kHalf);
     const std::uint32_t suffix = (65536u * 64u + 64u * 32768u) / (256u + 64u);
-    CHECK_EQUAL(probabilities.tables().suffix[cabacus::suffix_context(1, 2)], (suffix + 8) >> 4);
-    CHECK_EQUAL(probabilities.tables().suffix[cabacus::suffix_context(1, 1)], kHalf);
+    CHECK_EQUAL(probabilities.tables().suffix[2][1], (suffix + 8) >> 4);
+    CHECK(probabilities.tables().suffix[0][1] > 3000);  // sixteen ones
+    CHECK_EQUAL(probabilities.tables().suffix[1][1], kHalf);
 }
 
 TEST(contexts_of_suffix_bits_are_apart) {
-    std::set<std::size_t> all;
-    for (int bucket = 0; bucket < cabacus::kBuckets; ++bucket) {
-        for (int node = 0; node < cabacus::kSuffixNodes; ++node) all.insert(cabacus::suffix_context(bucket, node));
+    for (std::size_t bucket = 0; bucket < cabacus::kBuckets; ++bucket) {
+        for (const std::uint32_t first : {0u, 1u}) {
+            Probabilities probabilities(three_bins());
+            for (int i = 0; i < 100; ++i) probabilities.counts().see_suffix(bucket, 2, first << 1 | 1u);
+            probabilities.refresh();
+            int learnt = 0;
+            for (const cabacus::Row& node : probabilities.tables().suffix) {
+                for (const std::uint32_t p : node) learnt += p != kHalf;
+            }
+            CHECK_EQUAL(learnt, 2);
+            CHECK((probabilities.tables().suffix[0][bucket] > kHalf) == (first == 1));
+            CHECK(probabilities.tables().suffix[1 + first][bucket] > kHalf);
+        }
     }
-    CHECK_EQUAL(all.size(), static_cast<std::size_t>(cabacus::kBuckets * cabacus::kSuffixNodes));
-    CHECK(*all.rbegin() < cabacus::BlockCounts{}.suffix.size());
 }
 
 TEST(contexts_stay_within_bounds_whatever_is_seen) {
     Probabilities probabilities(three_bins());
     for (int block = 0; block < 200; ++block) {
         for (std::size_t context = 0; context < kClasses; ++context) see(probabilities, context, context % 4, 2048 / kClasses);
-        probabilities.counts().sign[0] = {2048, 0};
+        probabilities.counts().sign[0][0] = 2048;
         probabilities.refresh();
     }
     for (std::size_t bin = 0; bin < 3; ++bin) {

@@ -30,19 +30,21 @@ struct Recorder {
     }
 };
 
-// Probabilities that tell where they stand: unary bin j in class c is 100 j + c, sign 1000 + c, suffix 2000 + index.
+// Probabilities that tell where they stand: unary bin j in class c is 100 j + c, sign 1000 + c, suffix node j of a bucket 2000 + 20 j + bucket.
 Tables telling() {
     Tables tables{};
     for (std::size_t bin = 0; bin < tables.unary.size(); ++bin) {
         for (std::size_t c = 0; c < tables.unary[bin].size(); ++c) tables.unary[bin][c] = static_cast<std::uint32_t>(100 * bin + c);
     }
     for (std::size_t c = 0; c < tables.sign.size(); ++c) tables.sign[c] = static_cast<std::uint32_t>(1000 + c);
-    for (std::size_t c = 0; c < tables.suffix.size(); ++c) tables.suffix[c] = static_cast<std::uint32_t>(2000 + c);
+    for (std::size_t node = 0; node < tables.suffix.size(); ++node) {
+        for (std::size_t c = 0; c < tables.suffix[node].size(); ++c) tables.suffix[node][c] = static_cast<std::uint32_t>(2000 + 20 * node + c);
+    }
     return tables;
 }
 
 std::string suffix(int lane, int bucket, int node, int bin) {
-    const std::size_t place = 2000 + cabacus::suffix_context(bucket, node);
+    const std::size_t place = static_cast<std::size_t>(2000 + 20 * node + bucket);
     return std::to_string(lane) + ":" + std::to_string(place) + "=" + std::to_string(bin);
 }
 
@@ -74,12 +76,12 @@ TEST(level_walk_bins_interleave_over_the_lanes) {
     CHECK(coder.bins == expected);
     CHECK(!walk.overflowed());
     CHECK(std::equal(levels, levels + 4, std::vector<std::int32_t>{0, -3, 15, 1}.begin()));
-    CHECK_EQUAL(counts.symbol[7 * cabacus::kSymbols + 0], 1U);
-    CHECK_EQUAL(counts.symbol[1 * cabacus::kSymbols + 2], 1U);
-    CHECK_EQUAL(counts.symbol[0 * cabacus::kSymbols + 3], 1U);
-    CHECK_EQUAL(counts.symbol[2 * cabacus::kSymbols + 1], 1U);
-    CHECK_EQUAL(counts.sign[5][1] + counts.sign[6][0] + counts.sign[0][0], 3U);
-    CHECK_EQUAL(counts.suffix[cabacus::suffix_context(1, 2)][0], 1U);
+    CHECK_EQUAL(counts.unary[0][7], 1U);
+    CHECK_EQUAL(counts.unary[2][1], 1U);
+    CHECK_EQUAL(counts.unary[3][0], 1U);
+    CHECK_EQUAL(counts.unary[1][2], 1U);
+    CHECK_EQUAL(counts.sign[1][5] + counts.sign[0][6] + counts.sign[0][0], 3U);
+    CHECK_EQUAL(counts.suffix[2][0][1], 1U);
 }
 
 TEST(level_walk_a_magnitude_beyond_a_level_is_noted) {

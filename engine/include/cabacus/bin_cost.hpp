@@ -65,8 +65,11 @@ class LevelCosts {
             ones_[context][static_cast<std::size_t>(bins_.unary())] = before;
             sign_[context] = {cost_of(tables.sign[context], false), cost_of(tables.sign[context], true)};
         }
-        for (std::size_t node = 0; node < suffix_.size(); ++node) {
-            suffix_[node] = {cost_of(tables.suffix[node], false), cost_of(tables.suffix[node], true)};
+        for (std::size_t node = 0; node < kSuffixNodes; ++node) {
+            for (std::size_t bucket = 0; bucket < kBuckets; ++bucket) {
+                const std::uint32_t p = tables.suffix[node][bucket];
+                suffix_[node][bucket] = {cost_of(p, false), cost_of(p, true)};
+            }
         }
     }
 
@@ -94,9 +97,10 @@ class LevelCosts {
         if (bits == 0) return cost;
         const std::uint32_t rest = magnitude - bins_.base(bucket);
         const std::uint32_t first = (rest >> (bits - 1)) & 1u;
-        cost += suffix_[suffix_context(bucket, 0)][first];
+        const auto place = static_cast<std::size_t>(bucket);
+        cost += suffix_[0][place][first];
         if (bits > 1) {
-            cost += suffix_[suffix_context(bucket, 1 + static_cast<int>(first))][(rest >> (bits - 2)) & 1u];
+            cost += suffix_[suffix_node(1, first)][place][(rest >> (bits - 2)) & 1u];
             cost += static_cast<std::uint32_t>(bits - 2) << kCostBits;
         }
         return cost;
@@ -105,7 +109,7 @@ class LevelCosts {
     const Binarization& bins_;
     std::array<std::array<std::uint32_t, kSymbols>, kClasses> ones_{};
     std::array<std::array<std::uint32_t, 2>, kClasses> sign_{};
-    std::array<std::array<std::uint32_t, 2>, kBuckets * kSuffixNodes> suffix_{};
+    std::array<std::array<std::array<std::uint32_t, 2>, kBuckets>, kSuffixNodes> suffix_{};
 };
 
 }  // namespace cabacus

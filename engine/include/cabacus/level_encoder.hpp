@@ -26,9 +26,9 @@ class CostWalk {
             const std::int32_t level = levels[lane];
             const std::uint32_t magnitude = magnitude_of(level);
             const int ones = bins_.ones(magnitude);
-            ++counts.symbol[at.unary[l] * std::size_t{kSymbols} + static_cast<std::size_t>(ones)];
+            ++counts.unary[static_cast<std::size_t>(ones)][at.unary[l]];
             total_ += costs_(at.unary[l], at.sign[l], level);
-            if (level != 0) ++counts.sign[at.sign[l]][level < 0];
+            if (level != 0) ++counts.sign[level < 0][at.sign[l]];
             if (ones > bins_.flags()) suffix(counts, ones - bins_.flags() - 1, magnitude);
         }
     }
@@ -38,11 +38,7 @@ class CostWalk {
   private:
     void suffix(BlockCounts& counts, int bucket, std::uint32_t magnitude) const {
         const int bits = bins_.suffix_bits(bucket);
-        if (bits == 0) return;
-        const std::uint32_t rest = magnitude - bins_.base(bucket);
-        const std::uint32_t first = rest >> (bits - 1) & 1u;
-        ++counts.suffix[suffix_context(bucket, 0)][first];
-        if (bits > 1) ++counts.suffix[suffix_context(bucket, 1 + static_cast<int>(first))][rest >> (bits - 2) & 1u];
+        if (bits > 0) counts.see_suffix(static_cast<std::size_t>(bucket), bits, magnitude - bins_.base(bucket));
     }
 
     const Binarization& bins_;

@@ -48,6 +48,8 @@ struct FixedCoding {
 
 namespace detail {
 
+inline constexpr std::uint64_t kManyWeights = std::uint64_t{1} << 20;
+
 inline int bits_beyond(const LevelCoding& coding, std::uint32_t largest) {
     const Binarization bins(coding);
     const std::uint32_t base = bins.base(coding.prefixes);
@@ -81,10 +83,11 @@ inline std::uint8_t choose_floor(double mean) {
     return static_cast<std::uint8_t>(std::clamp(std::lround(half_octaves), 0L, long{kMaxClassFloor}));
 }
 
-// About 2,500 bytes for every lane, whose end takes 3.
-inline std::uint8_t choose_lanes(double bytes) {
+// About 2,500 bytes for every lane, whose end takes 3. Large tensors have all the lanes, which decode fastest.
+inline std::uint8_t choose_lanes(double bytes, std::uint64_t weights) {
     int log2 = 0;
     while (log2 < 5 && bytes >= 5000.0 * (1 << log2)) ++log2;
+    if (log2 == 5 && weights >= kManyWeights) return 6;
     return static_cast<std::uint8_t>(log2);
 }
 
@@ -97,7 +100,7 @@ inline LevelCoding first_coding(const LevelStatistics& seen, const FixedCoding& 
     coding.row_shift = static_cast<std::uint8_t>(fixed.row_shift.value_or(4));
     coding.column_shift = static_cast<std::uint8_t>(fixed.column_shift.value_or(3));
     coding.class_floor = static_cast<std::uint8_t>(fixed.class_floor.value_or(detail::choose_floor(seen.mean())));
-    coding.lanes_log2 = detail::choose_lanes(seen.bits() * static_cast<double>(seen.weights) / 8);
+    coding.lanes_log2 = detail::choose_lanes(seen.bits() * static_cast<double>(seen.weights) / 8, seen.weights);
     if (fixed.lanes) coding.lanes_log2 = static_cast<std::uint8_t>(std::bit_width(static_cast<unsigned>(*fixed.lanes)) - 1);
     return coding;
 }
@@ -136,7 +139,7 @@ class CodingSearch {
             for (const int change : {-6, -4, -2, -1, 1, 2, 4}) {
                 vary(fixed_.class_floor, &LevelCoding::class_floor, {std::clamp(floor + change, 0, kMaxClassFloor)});
             }
-            vary(fixed_.lanes, &LevelCoding::lanes_log2, {0, 1, 2, 3, 4, 5});
+            vary(fixed_.lanes, &LevelCoding::lanes_log2, {0, 1, 2, 3, 4, 5, 6});
             if (best_.prefixes != 0) vary_flags();
             if (least_ == before) break;
         }

@@ -16,9 +16,9 @@
 namespace cabacus {
 
 // The contexts of one step: a class for the unary bins and one for the sign, lane by lane.
-struct StepContexts {
-    std::array<std::uint8_t, kMaxLanes> unary;
-    std::array<std::uint8_t, kMaxLanes> sign;
+struct StepContexts {  // no bytes: those would be taken for parts of anything, and loops over lanes stay loops
+    std::array<std::uint32_t, kMaxLanes> unary;
+    std::array<std::uint32_t, kMaxLanes> sign;
 };
 
 // Codes the bins of one step. `Coder::code(lane, probability, bin)` gives the bin back; one that reads ignores the third
@@ -33,29 +33,29 @@ class BinWalk {
         for (int lane = 0; lane < active; ++lane) {
             wanted_[index(lane)] = bins_.ones(magnitude_of(levels[lane]));
             ones_[index(lane)] = 0;
-            list_[index(waiting)] = static_cast<std::uint8_t>(lane);
+            list_[index(waiting)] = static_cast<std::uint32_t>(lane);
             waiting += unary_bin(tables, at, lane, 0);
         }
         const int nonzero = waiting;
-        std::array<std::uint8_t, kMaxLanes> with_sign = list_;
+        std::array<std::uint32_t, kMaxLanes> with_sign = list_;
         for (int i = 0; i < nonzero; ++i) {
-            const int lane = with_sign[index(i)];
+            const auto lane = static_cast<int>(with_sign[index(i)]);
             const std::size_t context = at.sign[index(lane)];
             negative_[index(lane)] = coder_.code(lane, tables.sign[context], levels[lane] < 0);
-            ++counts.sign[context][negative_[index(lane)]];
+            ++counts.sign[negative_[index(lane)]][context];
         }
         for (int bin = 1; bin < bins_.unary() && waiting > 0; ++bin) {
             int left = 0;
             for (int i = 0; i < waiting; ++i) {
-                const std::uint8_t lane = list_[index(i)];
+                const std::uint32_t lane = list_[index(i)];
                 list_[index(left)] = lane;
-                left += unary_bin(tables, at, lane, bin);
+                left += unary_bin(tables, at, static_cast<int>(lane), bin);
             }
             waiting = left;
         }
         suffixes(tables, counts, with_sign, nonzero, levels);
         for (int lane = 0; lane < active; ++lane) {
-            ++counts.symbol[at.unary[index(lane)] * std::size_t{kSymbols} + static_cast<std::size_t>(ones_[index(lane)])];
+            ++counts.unary[index(ones_[index(lane)])][at.unary[index(lane)]];
             if (ones_[index(lane)] == 0) levels[lane] = 0;
         }
     }
@@ -74,11 +74,11 @@ class BinWalk {
     }
 
     // Suffix bits of all lanes beyond the AbsGr flags, highest first; then the levels of all lanes that are not zero.
-    void suffixes(const Tables& tables, BlockCounts& counts, const std::array<std::uint8_t, kMaxLanes>& lanes, int nonzero,
+    void suffixes(const Tables& tables, BlockCounts& counts, const std::array<std::uint32_t, kMaxLanes>& lanes, int nonzero,
                   std::int32_t* levels) {
         int waiting = 0;
         for (int i = 0; i < nonzero; ++i) {
-            const std::uint8_t lane = lanes[index(i)];
+            const std::uint32_t lane = lanes[index(i)];
             const int bucket = ones_[index(lane)] - bins_.flags() - 1;
             if (bucket < 0) {
                 levels[lane] = negative_[lane] ? -ones_[lane] : ones_[lane];
@@ -89,37 +89,33 @@ class BinWalk {
             list_[index(waiting++)] = lane;
         }
         const int beyond = waiting;
-        const std::array<std::uint8_t, kMaxLanes> all = list_;
+        const std::array<std::uint32_t, kMaxLanes> all = list_;
         for (int bit = 0; waiting > 0; ++bit) {
             int left = 0;
             for (int i = 0; i < waiting; ++i) {
-                const std::uint8_t lane = list_[index(i)];
+                const std::uint32_t lane = list_[index(i)];
                 const int bucket = ones_[lane] - bins_.flags() - 1;
                 if (bit >= bins_.suffix_bits(bucket)) continue;
-                suffix_bit(tables, counts, lane, bucket, bit);
+                suffix_bit(tables, lane, bucket, bit);
                 list_[index(left++)] = lane;
             }
             waiting = left;
         }
         for (int i = 0; i < beyond; ++i) {
-            const std::uint8_t lane = all[index(i)];
+            const std::uint32_t lane = all[index(i)];
             const std::uint32_t value = bins_.base(ones_[lane] - bins_.flags() - 1) + suffix_[lane];
             overflowed_ |= value > 0x7FFFFFFFu;
+            const int bits = bins_.suffix_bits(ones_[lane] - bins_.flags() - 1);
+            if (bits > 0) counts.see_suffix(index(ones_[lane] - bins_.flags() - 1), bits, suffix_[lane]);
             const auto level = static_cast<std::int32_t>(value & 0x7FFFFFFFu);
             levels[lane] = negative_[lane] ? -level : level;
         }
     }
 
-    void suffix_bit(const Tables& tables, BlockCounts& counts, std::uint8_t lane, int bucket, int bit) {
+    void suffix_bit(const Tables& tables, std::uint32_t lane, int bucket, int bit) {
         const bool wanted = (known_[lane] >> (bins_.suffix_bits(bucket) - 1 - bit)) & 1u;
-        if (bit > 1) {
-            suffix_[lane] = suffix_[lane] << 1 | static_cast<std::uint32_t>(coder_.code(lane, kHalf, wanted));
-            return;
-        }
-        const std::size_t node = suffix_context(bucket, bit == 0 ? 0 : 1 + static_cast<int>(suffix_[lane]));
-        const bool one = coder_.code(lane, tables.suffix[node], wanted);
-        ++counts.suffix[node][one];
-        suffix_[lane] = suffix_[lane] << 1 | static_cast<std::uint32_t>(one);
+        const std::uint32_t p = bit > 1 ? kHalf : tables.suffix[suffix_node(bit, suffix_[lane])][index(bucket)];
+        suffix_[lane] = suffix_[lane] << 1 | static_cast<std::uint32_t>(coder_.code(static_cast<int>(lane), p, wanted));
     }
 
     Coder& coder_;
@@ -127,8 +123,8 @@ class BinWalk {
     bool overflowed_ = false;
     std::array<int, kMaxLanes> wanted_{};
     std::array<int, kMaxLanes> ones_{};
-    std::array<bool, kMaxLanes> negative_{};
-    std::array<std::uint8_t, kMaxLanes> list_{};
+    std::array<std::uint32_t, kMaxLanes> negative_{};
+    std::array<std::uint32_t, kMaxLanes> list_{};  // no bytes: those would be taken for parts of anything
     std::array<std::uint32_t, kMaxLanes> known_{};
     std::array<std::uint32_t, kMaxLanes> suffix_{};
 };
@@ -174,18 +170,30 @@ class SliceWalk {
     }
 
     void contexts(std::size_t column, int active) {
-        const int term = magnitudes_.step_term(column);
         const int bias = 3 * magnitudes_.sign_bias(column);
+        for (std::size_t l = 0; l < static_cast<std::size_t>(active); ++l) {
+            side_[l] = static_cast<std::uint32_t>((left_[l] != 0) + (left_[l] > 0));
+            contexts_.sign[l] = side_[l] + static_cast<std::uint32_t>(bias);
+        }
+        if (coding_.context == kPaper) {
+            contexts_.unary = side_;
+        } else {
+            classes(magnitudes_.step_term(column), active);
+        }
+        if (coding_.trellis == 0) return;
+        for (std::size_t l = 0; l < static_cast<std::size_t>(active); ++l) {
+            contexts_.unary[l] = 2 * contexts_.unary[l] + static_cast<std::uint32_t>(trellis_quantizer(coding_.trellis, state_[l]));
+        }
+    }
+
+    void classes(int term, int active) {
         const std::int32_t* rows = magnitudes_.rows();
-        for (int lane = 0; lane < active; ++lane) {
-            const auto l = static_cast<std::size_t>(lane);
-            const int side = left_[l] == 0 ? 0 : left_[l] < 0 ? 1 : 2;
-            int unary = coding_.context == kPaper
-                            ? side
-                            : magnitude_class(coding_, term + (magnitudes_.uses_rows() ? octave_eighths(rows[l]) : 0));
-            if (coding_.trellis != 0) unary = 2 * unary + trellis_quantizer(coding_.trellis, state_[l]);
-            contexts_.unary[l] = static_cast<std::uint8_t>(unary);
-            contexts_.sign[l] = static_cast<std::uint8_t>(side + bias);
+        const bool uses_rows = magnitudes_.uses_rows();
+        const int floor = coding_.class_floor;
+        const int halving = coding_.trellis != 0;
+        for (std::size_t l = 0; l < static_cast<std::size_t>(active); ++l) {
+            const int eighths = term + (uses_rows ? octave_eighths(rows[l]) : 0);
+            contexts_.unary[l] = static_cast<std::uint32_t>(std::clamp((eighths >> 2) - floor, 0, 15) >> halving);
         }
     }
 
@@ -194,15 +202,16 @@ class SliceWalk {
         std::int32_t* rows = magnitudes_.rows();
         int sum = 0;
         int signs = 0;
-        for (int lane = 0; lane < active; ++lane) {
-            const auto l = static_cast<std::size_t>(lane);
+        for (std::size_t l = 0; l < static_cast<std::size_t>(active); ++l) {
             const std::int32_t level = levels_[l];
             const int magnitude = capped(level);
             sum += magnitude;
             signs += (level > 0) - (level < 0);
             rows[l] += ((magnitude << kMagnitudeBits) - rows[l]) >> shift;
             left_[l] = level;
-            if (coding_.trellis != 0) state_[l] = trellis_next(coding_.trellis, state_[l], level);
+        }
+        if (coding_.trellis != 0) {
+            for (std::size_t l = 0; l < static_cast<std::size_t>(active); ++l) state_[l] = trellis_next(coding_.trellis, state_[l], levels_[l]);
         }
         magnitudes_.end_step(column, sum, signs, active);
     }
@@ -212,6 +221,7 @@ class SliceWalk {
     Probabilities probabilities_;
     Magnitudes magnitudes_;
     StepContexts contexts_{};
+    std::array<std::uint32_t, kMaxLanes> side_{};  // 0, 1, 2: the left neighbour is zero, below, above
     std::array<std::int32_t, kMaxLanes> levels_{};
     std::array<std::int32_t, kMaxLanes> left_{};
     std::array<std::uint8_t, kMaxLanes> state_{};

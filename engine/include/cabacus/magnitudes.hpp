@@ -1,6 +1,7 @@
 // Running magnitudes of rows, columns and the slice, from which a weight's context class follows. FORMAT section 5.3.
 #pragma once
 
+#include "cabacus/inline.hpp"
 #include "cabacus/level_coding.hpp"
 
 #include <algorithm>
@@ -23,7 +24,7 @@ inline int capped(std::int32_t level) {
 }
 
 // Eighths of an octave of a magnitude: exponent and first three mantissa bits of the float, which is exact below 2^24.
-inline int octave_eighths(int magnitude) {
+CABACUS_INLINE int octave_eighths(int magnitude) {
     const auto bits = std::bit_cast<std::uint32_t>(static_cast<float>(std::max(magnitude, 1)));
     return static_cast<int>(bits >> 20) - (127 << 3);
 }
@@ -35,7 +36,7 @@ inline int magnitude_class(const LevelCoding& coding, int eighths) {
 }
 
 // A running mean starts as a plain one: the first values count 1/2, 1/4, ... until `shift` is reached.
-inline int warm_shift(int shift, std::size_t seen) {
+CABACUS_INLINE int warm_shift(int shift, std::size_t seen) {
     return std::min(shift, static_cast<int>(std::bit_width(seen)));
 }
 
@@ -49,7 +50,7 @@ class Magnitudes {
         if (uses_columns_) columns_.assign(columns, Column{});
     }
 
-    void begin_group(std::size_t group) {
+    CABACUS_INLINE void begin_group(std::size_t group) {
         first_group_ = group == 0;
         group_shift_ = warm_shift(column_shift_, group);
         rows_.fill(slice_);
@@ -58,17 +59,17 @@ class Magnitudes {
     bool uses_rows() const { return uses_rows_; }
     std::int32_t* rows() { return rows_.data(); }
     std::int32_t slice() const { return slice_; }
-    int row_shift(std::size_t column) const { return std::min(row_shift_, 1 + static_cast<int>(std::bit_width(column))); }
+    CABACUS_INLINE int row_shift(std::size_t column) const { return std::min(row_shift_, 1 + static_cast<int>(std::bit_width(column))); }
 
     // What every lane of a step adds to its row's eighths of an octave.
-    int step_term(std::size_t column) const {
+    CABACUS_INLINE int step_term(std::size_t column) const {
         if (!uses_columns_) return 0;
         const int here = octave_eighths(first_group_ ? slice_ : columns_[column].magnitude);
         return uses_rows_ ? here - octave_eighths(slice_) : here;
     }
 
     // 0: as many signs of either kind in this column so far; 1, 2: more negative ones; 3, 4: more positive ones.
-    int sign_bias(std::size_t column) const {
+    CABACUS_INLINE int sign_bias(std::size_t column) const {
         if (!uses_columns_ || first_group_) return 0;
         const int sign = columns_[column].sign;
         if (sign < 0) return sign < -2 * kSignBias ? 2 : sign < -kSignBias ? 1 : 0;
@@ -76,7 +77,7 @@ class Magnitudes {
     }
 
     // After a step: the sum of the capped magnitudes of its lanes, the positive less the negative ones, and the lanes.
-    void end_step(std::size_t column, int sum, int signs, int lanes) {
+    CABACUS_INLINE void end_step(std::size_t column, int sum, int signs, int lanes) {
         const int mean = over(sum << kMagnitudeBits, lanes);
         slice_ += (mean - slice_) >> kSliceShift;
         if (!uses_columns_) return;
@@ -88,10 +89,9 @@ class Magnitudes {
 
   private:
     // A quotient rounded towards zero. Lanes are a power of two, but for a last group: a shift is faster than a division.
-    static int over(int sum, int lanes) {
-        const auto count = static_cast<unsigned>(lanes);
-        if (!std::has_single_bit(count)) return sum / lanes;
-        const int shift = std::countr_zero(count);
+    CABACUS_INLINE static int over(int sum, int lanes) {
+        if ((lanes & (lanes - 1)) != 0) return sum / lanes;
+        const int shift = std::countr_zero(static_cast<unsigned>(lanes));
         return (sum + (sum < 0 ? lanes - 1 : 0)) >> shift;
     }
 

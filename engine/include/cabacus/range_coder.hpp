@@ -59,12 +59,13 @@ class RangeDecoder {
         const auto lane = static_cast<std::size_t>(index);
         const std::uint32_t bound = (range_[lane] >> kProbabilityBits) * probability;
         const bool bin = code_[lane] < bound;
-        range_[lane] = bin ? bound : range_[lane] - bound;
-        code_[lane] -= bin ? 0 : bound;
-        if (range_[lane] < kLeastRange) {
-            range_[lane] <<= 16;
-            code_[lane] = (code_[lane] << 16) | word();
-        }
+        const std::uint32_t one = 0u - static_cast<std::uint32_t>(bin);  // as a mask: no compiler makes a branch of it
+        const std::uint32_t range = (bound & one) | ((range_[lane] - bound) & ~one);
+        const std::uint32_t code = code_[lane] - (bound & ~one);
+        const bool needs = range < kLeastRange;
+        const int shift = needs ? 16 : 0;
+        range_[lane] = range << shift;
+        code_[lane] = (code << shift) | (needs ? word() : 0);
         return bin;
     }
 

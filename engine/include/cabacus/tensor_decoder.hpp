@@ -9,8 +9,11 @@
 #include "cabacus/level_coding.hpp"
 #include "cabacus/parallel.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string>
 #include <vector>
@@ -72,13 +75,24 @@ inline void decode_levels(const SliceRun& run, int threads, const std::string& t
         [](std::size_t, const std::int32_t*, std::size_t) {});
 }
 
-// Weights: the step times the level in float64, rounded once.
+// Weights: the step times the level in float64, rounded once. The levels are put where the weights come to lie, at the end
+// of their place, and turned piece by piece from the front: what is written never reaches what is still to be read.
 template <class Real>
 void decode_weights(const SliceRun& run, double step, int threads, const std::string& tensor, Real* out) {
+    static_assert(sizeof(Real) >= sizeof(std::int32_t));
     decode_slices(
-        run, threads, tensor, [](std::size_t, std::size_t count) { return std::vector<std::int32_t>(count); },
+        run, threads, tensor,
+        [out](std::size_t position, std::size_t count) {
+            return std::span<std::int32_t>(reinterpret_cast<std::int32_t*>(out + position + count) - count, count);
+        },
         [out, step](std::size_t position, const std::int32_t* levels, std::size_t count) {
-            for (std::size_t i = 0; i < count; ++i) out[position + i] = static_cast<Real>(step * levels[i]);
+            std::array<std::int32_t, 256> piece;
+            for (std::size_t begin = 0; begin < count; begin += piece.size()) {
+                const std::size_t size = std::min(piece.size(), count - begin);
+                std::memcpy(piece.data(), levels + begin, size * sizeof(std::int32_t));
+                Real* const to = out + position + begin;
+                for (std::size_t i = 0; i < size; ++i) to[i] = static_cast<Real>(step * piece[i]);
+            }
         });
 }
 

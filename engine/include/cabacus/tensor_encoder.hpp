@@ -89,9 +89,9 @@ class LevelHistogram {
 
 namespace detail {
 
-// Slices of about 2^20 weights; of more where those take few bits, so that the ends of the lanes stay negligible.
-inline std::size_t choose_slice_rows(std::size_t weights, std::size_t row_width, double bits) {
-    const std::size_t wanted = std::size_t{1} << (bits < 1.5 ? 21 : 20);
+// Slices of about 2^20 weights, to share the work; of 2^21 where there are many, to have fewer beginnings and ends.
+inline std::size_t choose_slice_rows(std::size_t weights, std::size_t row_width) {
+    const std::size_t wanted = std::size_t{1} << (weights >= std::size_t{1} << 22 ? 21 : 20);
     const std::size_t rows = (weights + row_width - 1) / row_width;
     const std::size_t slices = std::max<std::size_t>(1, (weights + wanted / 2) / wanted);
     return std::max<std::size_t>(1, (rows + slices - 1) / slices);
@@ -176,7 +176,7 @@ inline EncodedTensor plan(const EncodeOptions& options, const LevelStatistics& s
     }
     const auto weights = static_cast<std::size_t>(seen.weights);
     tensor.row_width = choose_row_width(weights, options.columns, tensor.coding.lanes());
-    tensor.slice_rows = choose_slice_rows(weights, tensor.row_width, seen.bits());
+    tensor.slice_rows = choose_slice_rows(weights, tensor.row_width);
     return tensor;
 }
 

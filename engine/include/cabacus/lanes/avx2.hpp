@@ -112,6 +112,71 @@ struct Vector {
         __builtin_memcpy(to, &both, sizeof both);
     }
 
+    // Turns eight rows of eight numbers into columns.
+    CABACUS_INLINE static void transpose(const std::int32_t* from, std::size_t from_width, std::int32_t* to, std::size_t to_width) {
+        __m256i pairs[8];
+        __m256i fours[8];
+        for (std::size_t i = 0; i < 8; i += 2) {
+            const __m256i a = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + i * from_width));
+            const __m256i b = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + (i + 1) * from_width));
+            pairs[i] = _mm256_unpacklo_epi32(a, b);
+            pairs[i + 1] = _mm256_unpackhi_epi32(a, b);
+        }
+        for (std::size_t i = 0; i < 8; i += 4) {
+            fours[i] = _mm256_unpacklo_epi64(pairs[i], pairs[i + 2]);
+            fours[i + 1] = _mm256_unpackhi_epi64(pairs[i], pairs[i + 2]);
+            fours[i + 2] = _mm256_unpacklo_epi64(pairs[i + 1], pairs[i + 3]);
+            fours[i + 3] = _mm256_unpackhi_epi64(pairs[i + 1], pairs[i + 3]);
+        }
+        for (std::size_t i = 0; i < 4; ++i) {
+            const auto put = [&](std::size_t row, __m256i value) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + row * to_width), value); };
+            put(i, _mm256_permute2x128_si256(fours[i], fours[i + 4], 0x20));
+            put(i + 4, _mm256_permute2x128_si256(fours[i], fours[i + 4], 0x31));
+        }
+    }
+
+    // How many lanes of some vectors are in their masks.
+    CABACUS_INLINE static int count_lanes(const Mask* masks, int vectors) {
+        std::uint64_t all = 0;
+        for (int v = 0; v < vectors; ++v) all |= bits(masks[v]) << (8 * v);
+        return static_cast<int>(__builtin_popcountll(all));
+    }
+
+    // Brings the lanes of some masks, eight at most, together into one vector, in order.
+    template <int n>
+    class Packing {
+      public:
+        CABACUS_INLINE explicit Packing(const Mask* lanes) {
+            const Value all = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+            for (int v = 0; v < n; ++v) {
+                lanes_[v] = lanes[v];
+                const auto mask = static_cast<std::size_t>(bits(lanes[v]));
+                std::uint64_t order;
+                __builtin_memcpy(&order, kLaneOrder.lane[mask].data(), sizeof order);
+                place_[v] = greater(all, set(count_ - 1));  // none from the eighth on
+                from_[v] = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<long long>(order << (8 * (count_ & 7)))));
+                to_[v] = add(set(count_), _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(kWordOrder.index[mask].data()))));
+                count_ += __builtin_popcount(static_cast<unsigned>(mask));
+            }
+        }
+        int count() const { return count_; }
+        CABACUS_INLINE Value take(const Value* from) const {
+            Value packed = _mm256_setzero_si256();
+            for (int v = 0; v < n; ++v) packed = blend(packed, _mm256_permutevar8x32_epi32(from[v], from_[v]), place_[v]);
+            return packed;
+        }
+        CABACUS_INLINE void put_back(Value* to, Value packed) const {
+            for (int v = 0; v < n; ++v) to[v] = blend(to[v], _mm256_permutevar8x32_epi32(packed, to_[v]), lanes_[v]);
+        }
+
+      private:
+        Mask lanes_[n];
+        Mask place_[n];
+        Value from_[n];
+        Value to_[n];
+        int count_ = 0;
+    };
+
     // Decodes a bin in the lanes of `active`; lanes with a short range take their word. Returns the lanes that read a 1.
     CABACUS_INLINE static Mask decode(Value& range, Value& code, Value probability, Mask active, const std::uint8_t*& words) {
         const __m256i bound = _mm256_mullo_epi32(_mm256_srli_epi32(range, 12), probability);
@@ -128,7 +193,7 @@ struct Vector {
         const __m256i word = _mm256_permutevar8x32_epi32(next, order);
         code = blend(code, _mm256_or_si256(_mm256_slli_epi32(code, 16), word), need);
         range = blend(range, _mm256_slli_epi32(range, 16), need);
-        words += 2 * __builtin_popcount(lanes);
+        words += 2 * static_cast<std::size_t>(__builtin_popcount(lanes));
         return _mm256_andnot_si256(zero, active);
     }
 

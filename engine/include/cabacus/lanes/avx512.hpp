@@ -56,6 +56,73 @@ struct Vector {
         _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_cvtepi32_epi8(a));
     }
 
+    // Turns sixteen rows of sixteen numbers into columns: within the quarters of the rows, then the quarters.
+    CABACUS_INLINE static void transpose(const std::int32_t* from, std::size_t from_width, std::int32_t* to, std::size_t to_width) {
+        __m512i pairs[16];
+        __m512i fours[16];
+        for (std::size_t i = 0; i < 16; i += 2) {
+            const __m512i a = _mm512_loadu_si512(from + i * from_width);
+            const __m512i b = _mm512_loadu_si512(from + (i + 1) * from_width);
+            pairs[i] = _mm512_unpacklo_epi32(a, b);
+            pairs[i + 1] = _mm512_unpackhi_epi32(a, b);
+        }
+        for (std::size_t i = 0; i < 16; i += 4) {
+            fours[i] = _mm512_unpacklo_epi64(pairs[i], pairs[i + 2]);
+            fours[i + 1] = _mm512_unpackhi_epi64(pairs[i], pairs[i + 2]);
+            fours[i + 2] = _mm512_unpacklo_epi64(pairs[i + 1], pairs[i + 3]);
+            fours[i + 3] = _mm512_unpackhi_epi64(pairs[i + 1], pairs[i + 3]);
+        }
+        for (std::size_t i = 0; i < 4; ++i) {  // fours[i + 4 r] holds, in quarter q, numbers 4 q + i of rows 4 r to 4 r + 3
+            const __m512i low01 = _mm512_shuffle_i32x4(fours[i], fours[i + 4], 0x88);
+            const __m512i high01 = _mm512_shuffle_i32x4(fours[i], fours[i + 4], 0xDD);
+            const __m512i low23 = _mm512_shuffle_i32x4(fours[i + 8], fours[i + 12], 0x88);
+            const __m512i high23 = _mm512_shuffle_i32x4(fours[i + 8], fours[i + 12], 0xDD);
+            _mm512_storeu_si512(to + i * to_width, _mm512_shuffle_i32x4(low01, low23, 0x88));
+            _mm512_storeu_si512(to + (i + 4) * to_width, _mm512_shuffle_i32x4(high01, high23, 0x88));
+            _mm512_storeu_si512(to + (i + 8) * to_width, _mm512_shuffle_i32x4(low01, low23, 0xDD));
+            _mm512_storeu_si512(to + (i + 12) * to_width, _mm512_shuffle_i32x4(high01, high23, 0xDD));
+        }
+    }
+
+    // How many lanes of some vectors are in their masks.
+    CABACUS_INLINE static int count_lanes(const Mask* masks, int vectors) {
+        std::uint64_t all = 0;
+        for (int v = 0; v < vectors; ++v) all |= std::uint64_t{masks[v]} << (16 * v);
+        return __builtin_popcountll(all);
+    }
+
+    // Brings the lanes of some masks, sixteen at most, together into one vector, in order.
+    template <int n>
+    class Packing {
+      public:
+        CABACUS_INLINE explicit Packing(const Mask* lanes) {
+            const Value all = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+            for (int v = 0; v < n; ++v) {
+                lanes_[v] = lanes[v];
+                place_[v] = static_cast<Mask>(0xFFFFu << count_);
+                from_[v] = _mm512_maskz_expand_epi32(place_[v], _mm512_maskz_compress_epi32(lanes[v], all));
+                to_[v] = _mm512_maskz_expand_epi32(lanes[v], _mm512_add_epi32(all, set(count_)));
+                count_ += __builtin_popcount(lanes[v]);
+            }
+        }
+        int count() const { return count_; }
+        CABACUS_INLINE Value take(const Value* from) const {
+            Value packed = _mm512_setzero_si512();
+            for (int v = 0; v < n; ++v) packed = _mm512_mask_permutexvar_epi32(packed, place_[v], from_[v], from[v]);
+            return packed;
+        }
+        CABACUS_INLINE void put_back(Value* to, Value packed) const {
+            for (int v = 0; v < n; ++v) to[v] = _mm512_mask_permutexvar_epi32(to[v], lanes_[v], to_[v], packed);
+        }
+
+      private:
+        Mask lanes_[n];
+        Mask place_[n];
+        Value from_[n];
+        Value to_[n];
+        int count_ = 0;
+    };
+
     // Decodes a bin in the lanes of `active`; lanes with a short range take their word. Returns the lanes that read a 1.
     CABACUS_INLINE static Mask decode(Value& range, Value& code, Value probability, Mask active, const std::uint8_t*& words) {
         const __m512i bound = _mm512_mullo_epi32(_mm512_srli_epi32(range, 12), probability);
@@ -68,7 +135,7 @@ struct Vector {
         const __m512i word = _mm512_maskz_expand_epi32(need, next);
         code = _mm512_mask_or_epi32(code, need, _mm512_slli_epi32(code, 16), word);
         range = _mm512_mask_slli_epi32(range, need, range, 16);
-        words += 2 * __builtin_popcount(need);
+        words += 2 * static_cast<std::size_t>(__builtin_popcount(need));
         return one;
     }
 

@@ -1,6 +1,8 @@
 // Which vector forms this compiler can make and this processor can run.
 #pragma once
 
+#include "cabacus/inline.hpp"
+
 #if (defined(__x86_64__) || defined(_M_X64)) && (defined(__GNUC__) || defined(__clang__))
 #define CABACUS_X86_LANES 1
 #else
@@ -20,7 +22,6 @@
 #endif
 
 #if CABACUS_X86_LANES
-#define CABACUS_INLINE [[gnu::always_inline]]
 #if defined(__clang__)
 #define CABACUS_BEGIN_AVX2 CABACUS_BEGIN_TARGET("avx2,popcnt,lzcnt,bmi,bmi2")
 #define CABACUS_BEGIN_AVX512 CABACUS_BEGIN_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx2,popcnt,lzcnt,bmi,bmi2")

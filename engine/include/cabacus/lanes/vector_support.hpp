@@ -19,10 +19,6 @@
 #include <span>
 #include <vector>
 
-#if CABACUS_X86_LANES
-#include <emmintrin.h>
-#endif
-
 namespace cabacus::lanes {
 
 // The most words that one step can take: every bin of every lane may take one.
@@ -79,21 +75,24 @@ class SymbolLog {
         return at;
     }
 
-    // Adds the symbols to the counts, less `absent` that stand for lanes without a level: those are kAbsent.
+    // Adds the symbols of bins beyond which there are `most` ones to the counts. `absent` lanes had no level: theirs is kAbsent.
     static constexpr std::uint8_t kAbsent = 0xFF;
-    void count_into(BlockCounts& counts, std::uint32_t absent) {
-        // Four counters a symbol: consecutive equal symbols do not wait for each other.
-        std::array<std::array<std::uint16_t, 256>, 4> seen{};
-        for (std::size_t i = 0; i < size_; i += 4) {  // size_ is a multiple of eight lanes
-            ++seen[0][symbols_[i]];
-            ++seen[1][symbols_[i + 1]];
-            ++seen[2][symbols_[i + 2]];
-            ++seen[3][symbols_[i + 3]];
+    CABACUS_INLINE void count_into(BlockCounts& counts, int most, std::uint32_t absent) {
+        // Eight counters a symbol: equal symbols, which are many, do not wait for each other.
+        constexpr std::size_t kCounters = 8;
+        std::array<std::array<std::uint16_t, kRowSize * kSymbols>, kCounters> seen{};
+        for (std::size_t i = 0; i < size_; i += kCounters) {  // size_ is a multiple of eight lanes
+#pragma GCC unroll 8
+            for (std::size_t counter = 0; counter < kCounters; ++counter) ++seen[counter][symbols_[i + counter]];
         }
-        for (std::size_t symbol = 0; symbol < 256; ++symbol) {
-            counts.symbol[symbol] += static_cast<std::uint32_t>(seen[0][symbol]) + seen[1][symbol] + seen[2][symbol] + seen[3][symbol];
+        for (std::size_t ones = 0; ones <= static_cast<std::size_t>(most); ++ones) {
+            for (std::size_t i = 0; i < kRowSize; ++i) {
+                std::uint32_t sum = 0;
+                for (std::size_t counter = 0; counter < kCounters; ++counter) sum += seen[counter][ones * kRowSize + i];
+                counts.unary[ones][i] += sum;
+            }
         }
-        counts.symbol[kAbsent] -= absent;
+        if (most == kMaxUnary) counts.unary[kMaxUnary][kRowSize - 1] -= absent;
         size_ = 0;
     }
 
@@ -101,64 +100,6 @@ class SymbolLog {
     std::array<std::uint8_t, kLastBlock * kMaxLanes> symbols_;
     std::size_t size_ = 0;
 };
-static_assert(kClasses * kSymbols == 256);
-
-// Levels of up to kLastBlock steps, lane beside lane, on their way to rows.
-class StepBuffer {
-  public:
-    std::int32_t* step(std::size_t index) { return levels_.data() + index * kMaxLanes; }
-
-    // Writes the first `steps` of them to the rows of `lanes` lanes, `row_width` apart, beginning at `to`.
-    void flush(std::size_t steps, int lanes, std::int32_t* to, std::size_t row_width) const {
-        transpose(levels_.data(), kMaxLanes, to, row_width, steps, static_cast<std::size_t>(lanes));
-    }
-
-    // Reads what `flush` would write.
-    void fill(std::size_t steps, int lanes, const std::int32_t* from, std::size_t row_width) {
-        transpose(from, row_width, levels_.data(), kMaxLanes, static_cast<std::size_t>(lanes), steps);
-    }
-
-  private:
-    static constexpr std::size_t kTile = 4;
-
-    // Turns `rows` rows of `columns` numbers into columns, in tiles: one number at a time takes longer than decoding them.
-    static void transpose(const std::int32_t* from, std::size_t from_width, std::int32_t* to, std::size_t to_width,
-                          std::size_t rows, std::size_t columns) {
-        for (std::size_t row = 0; row < rows; row += kTile) {
-            for (std::size_t column = 0; column < columns; column += kTile) {
-                const std::int32_t* tile = from + row * from_width + column;
-                std::int32_t* out = to + column * to_width + row;
-                if (row + kTile <= rows && column + kTile <= columns) {
-                    transpose_tile(tile, from_width, out, to_width);
-                    continue;
-                }
-                for (std::size_t r = 0; r < std::min(kTile, rows - row); ++r) {
-                    for (std::size_t c = 0; c < std::min(kTile, columns - column); ++c) out[c * to_width + r] = tile[r * from_width + c];
-                }
-            }
-        }
-    }
-
-    static void transpose_tile(const std::int32_t* from, std::size_t from_width, std::int32_t* to, std::size_t to_width) {
-#if CABACUS_X86_LANES
-        const auto row = [&](std::size_t i) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i * from_width)); };
-        const __m128i low01 = _mm_unpacklo_epi32(row(0), row(1));
-        const __m128i low23 = _mm_unpacklo_epi32(row(2), row(3));
-        const __m128i high01 = _mm_unpackhi_epi32(row(0), row(1));
-        const __m128i high23 = _mm_unpackhi_epi32(row(2), row(3));
-        const auto put = [&](std::size_t i, __m128i value) { _mm_storeu_si128(reinterpret_cast<__m128i*>(to + i * to_width), value); };
-        put(0, _mm_unpacklo_epi64(low01, low23));
-        put(1, _mm_unpackhi_epi64(low01, low23));
-        put(2, _mm_unpacklo_epi64(high01, high23));
-        put(3, _mm_unpackhi_epi64(high01, high23));
-#else
-        for (std::size_t i = 0; i < kTile; ++i) {
-            for (std::size_t j = 0; j < kTile; ++j) to[j * to_width + i] = from[i * from_width + j];
-        }
-#endif
-    }
-
-    alignas(64) std::array<std::int32_t, kLastBlock * kMaxLanes> levels_{};
-};
+static_assert(kRowSize * kSymbols == 256);
 
 }  // namespace cabacus::lanes
