@@ -22,6 +22,7 @@ def open_queue(settings: Settings) -> Queue:
         namespace=settings.namespace,
         limit=settings.max_queued,
         keep_seconds=settings.result_seconds,
+        running=settings.key_max_running,
     )
 
 

@@ -170,6 +170,9 @@ class Settings:
         str, Knob(_text(r"|.+", "a file"), "file of the API's keys, see `cabacus keys`; empty: in the state folder")
     ] = ""
     key_max_jobs: Annotated[int, Knob(_integer(1), "jobs of one key's owner that wait or run")] = 100
+    key_max_running: Annotated[
+        int, Knob(_integer(0), "jobs of one key's owner that run at the same time, the others wait; 0: any number")
+    ] = 0
     key_max_bytes: Annotated[int, Knob(_bytes(1), "bytes of files that one key's owner may have stored")] = 64 * 2**30
     key_max_uploads: Annotated[int, Knob(_integer(1), "request bodies of one key's owner read at the same time")] = 4
     buckets: Annotated[

@@ -47,10 +47,14 @@ class _Entry:
 
 
 class MemoryQueue:
-    """The port `Queue` without a server. `limit` bounds depth; finished jobs are kept for `keep_seconds`."""
+    """The port `Queue` without a server. `limit` bounds depth; finished jobs are kept for `keep_seconds`.
 
-    def __init__(self, *, limit: int, keep_seconds: float) -> None:
+    Of one owner, at most `running` jobs run at a time (0: any number); the others wait.
+    """
+
+    def __init__(self, *, limit: int, keep_seconds: float, running: int = 0) -> None:
         self._limit = limit
+        self._running = running
         self._keep = keep_seconds
         self._jobs: dict[str, Job] = {}
         self._entries: dict[str, _Entry] = {}
@@ -348,7 +352,11 @@ class MemoryQueue:
             served = self._served.get((job.priority, job.owner), 0)
             return PRIORITIES.index(job.priority), self._count(job.owner, running=True), served, entry.place
 
-        waiting = [number for number, entry in self._entries.items() if entry.consumer is None]
+        def may(owner: str) -> bool:
+            return not self._running or not owner or self._count(owner, running=True) < self._running
+
+        entries = self._entries.items()
+        waiting = [number for number, it in entries if it.consumer is None and may(self._jobs[it.job_id].owner)]
         return min(waiting, key=rank, default=None)
 
     async def _enqueue(self, job_id: str) -> None:

@@ -147,7 +147,7 @@ def full(limit: int) -> QueueFull:
 
 def too_many_jobs(bounds: Bounds) -> OwnerFull:
     """The refusal of an owner's job beyond the bound."""
-    detail = f"{bounds.jobs} jobs of this key wait or run; try again when some have ended, or cancel some"
+    detail = f"{bounds.jobs} jobs of this key wait or run already; try again when some have ended, or cancel some"
     return OwnerFull(detail, "CABACUS_KEY_MAX_JOBS", 5)
 
 
@@ -159,6 +159,9 @@ def too_many_bytes(bounds: Bounds) -> OwnerFull:
 
 class Queue(Protocol):
     """Jobs go in once, are claimed by consumers, and end exactly once. The API and the workers share nothing else.
+
+    Jobs of an owner who has as many running as one may (CABACUS_KEY_MAX_RUNNING) wait until one of them ends; jobs of
+    other owners overtake them. The nameless owner has no such bound.
 
     All methods are coroutines. A lost server is retried within the adapter's own bound and then raises
     `ConnectionError`.

@@ -9,7 +9,7 @@ Every key, for the namespace `cabacus`; the braces put all of them into one slot
                               state     queued | running | done | failed | cancelled
                               owner kind priority webhook    as in `job`, for the scripts
                               files     a line an input: role, digest, size, storage key
-                              entry     its ticket
+                              entry     its ticket; empty while it is parked
                               place     its place in line          queued   when it came, by the server's clock
                               consumer  who ran it last
                               tries     deliveries of earlier tickets that count as failed
@@ -22,6 +22,7 @@ Every key, for the namespace `cabacus`; the braces put all of them into one slot
                               once      its key below `once`          told    how often the webhook was tried
                               hidden    set once it is deleted or expired and only its files remain
                               garbage   storage keys of uploads that went with it
+    {cabacus}:parked        sorted set; ids by place of jobs that wait, without a ticket, for others of their owner
     {cabacus}:waiting:PRIORITY       sorted set; ids of jobs that wait by the time at which they came
     {cabacus}:line:PRIORITY:OWNER    sorted set; an owner's ids of jobs that wait by place
     {cabacus}:turns:PRIORITY         sorted set; owners who have jobs waiting by when they were served
@@ -120,13 +121,17 @@ def connect(url: str) -> aredis.Redis:
 
 
 class RedisQueue:
-    """The port `Queue` on Redis Streams. `limit` bounds depth; finished jobs are kept for `keep_seconds`."""
+    """The port `Queue` on Redis Streams. `limit` bounds depth; finished jobs are kept for `keep_seconds`.
 
-    def __init__(self, url: str, *, namespace: str, limit: int, keep_seconds: float) -> None:
+    Of one owner, at most `running` jobs run at a time (0: any number); the others wait.
+    """
+
+    def __init__(self, url: str, *, namespace: str, limit: int, keep_seconds: float, running: int = 0) -> None:
         self._redis: Any = connect(url)  # its stubs leave open whether text is bytes, and a reply awaitable
         self._root = f"{{{namespace}}}"
         self._stream = f"{self._root}:jobs"
         self._limit = limit
+        self._running = running
         self._keep = repr(float(keep_seconds))
         self._wakeups = Wakeups(self._redis, self._key("changed"))
         register = self._redis.register_script
@@ -233,7 +238,7 @@ class RedisQueue:
 
     async def redeliver(self, claim: Claim) -> Claim | None:
         """See Queue."""
-        fields = _pairs(await self._run(self._start, claim.entry, claim.consumer, 1))
+        fields = _pairs(await self._run(self._start, claim.entry, claim.consumer, 1, self._running))
         return _claim(fields, claim.entry, claim.consumer)
 
     async def finish(
@@ -324,10 +329,11 @@ class RedisQueue:
                 pipeline.hgetall(self._key("statistics"))
                 pipeline.time()
                 pipeline.xlen(self._stream)
+                pipeline.zcard(self._key("parked"))
                 for priority in PRIORITIES:
                     pipeline.zcard(self._key("waiting", priority))
                     pipeline.zrange(self._key("waiting", priority), 0, 0, withscores=True)
-                counted, (now, micros), held, *lines = await pipeline.execute()
+                counted, (now, micros), held, parked, *lines = await pipeline.execute()
         oldest: dict[str, float] = {
             priority: max(0.0, now + micros * 1e-6 - first[0][1]) if first else 0.0
             for priority, first in zip(PRIORITIES, lines[1::2], strict=True)
@@ -336,7 +342,7 @@ class RedisQueue:
             counters={tuple(name.split("|")): float(value) for name, value in counted.items()},
             waiting=dict(zip(PRIORITIES, lines[::2], strict=True)),
             oldest_seconds=oldest,
-            open=held,
+            open=held + parked,
         )
 
     async def dead_letters(self, *, limit: int) -> list[DeadLetter]:
@@ -380,7 +386,10 @@ class RedisQueue:
     async def depth(self) -> int:
         """See Queue."""
         with _translated():
-            return int(await self._redis.xlen(self._stream))
+            async with self._redis.pipeline(transaction=True) as pipeline:
+                pipeline.xlen(self._stream)
+                pipeline.zcard(self._key("parked"))
+                return sum(await pipeline.execute())
 
     async def ping(self) -> bool:
         """See Queue."""
@@ -439,7 +448,8 @@ class RedisQueue:
             return await call()
 
     async def _started(self, consumer: str, entry: str) -> Claim | None:
-        return _claim(_pairs(await self._run(self._start, entry, consumer, 0)), entry, consumer)
+        fields = _pairs(await self._run(self._start, entry, consumer, 0, self._running))
+        return _claim(fields, entry, consumer)
 
     async def _end(
         self,

@@ -3,8 +3,9 @@
 KEYS[1] is the stream and ARGV[1] the root `{namespace}` of every other key, so that all of them lie in one slot; see
 redis_streams.py for what they hold. An entry of the stream is a ticket: it says that there is one more job to do, not
 which. Which, is settled when a consumer starts on it, by priority and then by turns between owners; the tickets of the
-two jobs are swapped. A consumer owns a ticket while the group's pending list says so; every script that ends or changes
-a claim checks that first.
+two jobs are swapped. A ticket that comes while every owner who waits has as many jobs running as one may is given up:
+its job is parked, and the end of a job brings a new ticket. A consumer owns a ticket while the group's pending list
+says so; every script that ends or changes a claim checks that first.
 """
 
 from cabacus.service.job import PRIORITIES
@@ -44,7 +45,16 @@ local function ticket(id, job)
   redis.call('HSET', at('tickets'), entry, id)
 end
 
+-- One more job that waits without a ticket gets one: there must be as many tickets as jobs that may start.
+local function unpark()
+  local id = redis.call('ZPOPMIN', at('parked'))[1]
+  if id then ticket(id, at('job', id)) end
+end
+
+local function depth() return redis.call('XLEN', stream) + redis.call('ZCARD', at('parked')) end
+
 local function drop(entry)
+  if entry == '' then return end
   redis.call('XACK', stream, GROUP, entry)
   redis.call('XDEL', stream, entry)
   redis.call('HDEL', at('tickets'), entry)
@@ -87,13 +97,20 @@ local function leave_line(id, job, served)
   end
 end
 
--- The job whose turn it is: of the owners with the least jobs running, the one that was served longest ago.
-local function next_in_line()
+-- The job whose turn it is: of the owners with the least jobs running, the one that was served longest ago. None if
+-- each owner has `most` of them running.
+local function next_in_line(most)
   for _, priority in ipairs(PRIORITIES) do
-    local chosen, least
-    for _, owner in ipairs(redis.call('ZRANGE', at('turns', priority), 0, OWNERS - 1)) do
-      local running = tonumber(redis.call('HGET', at('running'), owner) or '0')
-      if not least or running < least then chosen, least = owner, running end
+    local first, chosen, least = 0, nil, nil
+    while not chosen do
+      local owners = redis.call('ZRANGE', at('turns', priority), first, first + OWNERS - 1)
+      if #owners == 0 then break end
+      for _, owner in ipairs(owners) do
+        local running = tonumber(redis.call('HGET', at('running'), owner) or '0')
+        local may = most == 0 or owner == '' or running < most
+        if may and (not least or running < least) then chosen, least = owner, running end
+      end
+      first = first + OWNERS
     end
     if chosen then return redis.call('ZRANGE', at('line', priority, chosen), 0, 0)[1] end
   end
@@ -113,6 +130,7 @@ local function conclude(id, job, state, code, seconds)
   if it[1] == 'running' then count('running', it[2], -1) else leave_line(id, job, false) end
   count('open', it[2], -1)
   drop(it[5])
+  redis.call('ZREM', at('parked'), id)
   local time = now()
   local expires = string.format('%.6f', tonumber(time) + tonumber(seconds))
   redis.call('HSET', job, 'state', state, 'finished', time, 'expires', expires)
@@ -121,6 +139,7 @@ local function conclude(id, job, state, code, seconds)
   if it[4] and state ~= 'cancelled' then observe('run_seconds', it[3], tonumber(time) - tonumber(it[4])) end
   if it[6] ~= '' then redis.call('ZADD', at('hooks'), time, id) end
   changed(id, job)
+  unpark()
 end
 """
 )
@@ -143,7 +162,7 @@ if ARGV[10] ~= '' then
     return {'again', redis.call('HGETALL', at('job', known[1]))}
   end
 end
-if redis.call('XLEN', stream) >= tonumber(ARGV[7]) then return {'full'} end
+if depth() >= tonumber(ARGV[7]) then return {'full'} end
 if ARGV[8] ~= '' and tonumber(redis.call('HGET', at('open'), owner) or '0') >= tonumber(ARGV[8]) then
   return {'jobs'}
 end
@@ -177,7 +196,8 @@ return {'ok', redis.call('HGETALL', job)}
 """
 )
 
-# ARGV: root, entry, consumer, 1 to count one more delivery. Returns the record; nothing when there is nothing to do.
+# ARGV: root, entry, consumer, 1 to count one more delivery, most jobs of an owner that run at a time or 0.
+# Returns the record; nothing when there is nothing to do.
 START = (
     _PRELUDE
     + """
@@ -192,10 +212,22 @@ if state ~= 'queued' and state ~= 'running' then
   return false
 end
 if state == 'queued' then
-  local chosen = next_in_line()
-  if chosen and chosen ~= id then
+  local chosen = next_in_line(tonumber(ARGV[5]))
+  if not chosen then
+    drop(entry)
+    redis.call('HSET', job, 'entry', '')
+    redis.call('ZADD', at('parked'), redis.call('HGET', job, 'place'), id)
+    return false
+  end
+  if chosen ~= id then
     local other = redis.call('HGET', at('job', chosen), 'entry')
-    redis.call('HSET', at('tickets'), entry, chosen, other, id)
+    redis.call('HSET', at('tickets'), entry, chosen)
+    if other ~= '' then
+      redis.call('HSET', at('tickets'), other, id)
+    else
+      redis.call('ZREM', at('parked'), chosen)
+      redis.call('ZADD', at('parked'), redis.call('HGET', job, 'place'), id)
+    end
     redis.call('HSET', job, 'entry', other)
     id, job = chosen, at('job', chosen)
     redis.call('HSET', job, 'entry', entry)

@@ -23,14 +23,20 @@ Check = Callable[[Any], Awaitable[None]]
 def queue(request: pytest.FixtureRequest) -> Callable[..., None]:
     """Run a check on the in-memory queue and on Redis."""
 
-    def run(check: Check, *, limit: int = 100, keep_seconds: float = 60.0) -> None:
+    def run(check: Check, *, limit: int = 100, keep_seconds: float = 60.0, running: int = 0) -> None:
         async def main() -> None:
             fresh: Queue
             if request.param == "memory":
-                fresh = MemoryQueue(limit=limit, keep_seconds=keep_seconds)
+                fresh = MemoryQueue(limit=limit, keep_seconds=keep_seconds, running=running)
             else:
                 server: EmbeddedServer = request.getfixturevalue("redis_server")
-                fresh = RedisQueue(server.url, namespace=secrets.token_hex(8), limit=limit, keep_seconds=keep_seconds)
+                fresh = RedisQueue(
+                    server.url,
+                    namespace=secrets.token_hex(8),
+                    limit=limit,
+                    keep_seconds=keep_seconds,
+                    running=running,
+                )
             try:
                 await check(fresh)
             finally:

@@ -68,7 +68,9 @@ def test_nothing_is_left_of_a_job_that_is_forgotten(redis_server, new_job) -> No
         assert direct.xinfo_consumers("{gone}:jobs", "workers") == []
 
 
-def test_jobs_survive_a_server_that_is_killed(own_redis_server, new_job) -> None:
+def test_jobs_survive_a_server_that_is_killed(own_redis_server, new_job, monkeypatch) -> None:
+    monkeypatch.setattr(redis_streams, "RETRIES", 40)  # a busy machine starts a server slowly
+
     async def main() -> None:
         queue = open_queue(own_redis_server)
         waiting, running = new_job(), new_job()
@@ -86,7 +88,9 @@ def test_jobs_survive_a_server_that_is_killed(own_redis_server, new_job) -> None
     check(main)
 
 
-def test_waiters_and_readers_outlive_a_restart(own_redis_server, new_job) -> None:
+def test_waiters_and_readers_outlive_a_restart(own_redis_server, new_job, monkeypatch) -> None:
+    monkeypatch.setattr(redis_streams, "RETRIES", 40)  # a busy machine starts a server slowly
+
     async def main() -> None:
         queue = open_queue(own_redis_server)
         job = new_job()
