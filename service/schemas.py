@@ -126,7 +126,8 @@ class Terms(Options):
     input: str | None = Field(
         None,
         max_length=2048,
-        description="URL of the model (s3://, gs://, az://) in place of an upload; in a bucket that is allowed.",
+        description="URL of the model (s3://, gs://, az://) in place of an upload, in a bucket that is allowed: of a "
+        "file, of an index of shards, which are beside it, or, with a slash at its end, of a folder with either.",
     )
     output: str | None = Field(
         None,

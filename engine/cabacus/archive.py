@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
@@ -17,6 +18,7 @@ from cabacus.decoding import Extent, decode, decode_levels, shaped
 from cabacus.dtypes import BY_ID, Array, RawTensor, Tensor, dtype_name, to_float
 from cabacus.errors import InputError
 from cabacus.files import Source, Tensors, open_buffer, read
+from cabacus.files.checkpoint import is_checkpoint
 from cabacus.files.sniff import is_compressed
 from cabacus.inspection import TensorInspection
 from cabacus.limits import DEFAULT_LIMITS, Limits
@@ -272,6 +274,8 @@ def tensors_of(source: Any, *, limits: Limits = DEFAULT_LIMITS) -> Tensors:
     """
     if isinstance(source, Mapping):
         return Tensors.of(source)
+    if isinstance(source, str | os.PathLike) and is_checkpoint(source):
+        return read(source, limits=limits)
     buffer = open_buffer(source, limits)
     return decompress(buffer, limits=limits) if is_compressed(buffer) else read(buffer, limits=limits)
 

@@ -8,7 +8,7 @@ from fastapi import Response
 
 from cabacus.service.api.examples import DIGEST, FAILURES, JOB, JOB_ID, QUEUED
 from cabacus.service.api.problems import MEDIA_TYPE, problem
-from cabacus.service.api.upload import ROLES, TAKES_COMPRESSED
+from cabacus.service.api.upload import ROLES, SHARD, TAKES_COMPRESSED
 from cabacus.service.errors import CATALOGUE
 from cabacus.service.job import Failure, Kind
 from cabacus.service.schemas import OPTIONS, BaseView, Health, JobList, JobView, Options, Terms
@@ -283,6 +283,10 @@ def _request_body(kind: Kind) -> Description:
     parts: Description = {"model": {"type": "string", "format": "binary", "description": f"The file: {takes}."}}
     for role in ROLES[kind][1:]:
         parts[role] = {"type": "string", "format": "binary", "description": _PARTS[role]}
+    if kind not in TAKES_COMPRESSED:
+        shard = {"type": "string", "format": "binary"}
+        text = "The shards, where `model` is an index of them (`.safetensors.index.json`), with their file names."
+        parts[SHARD] = {"type": "array", "items": shard, "description": text}
     options = OPTIONS[kind].model_json_schema(by_alias=True)
     terms = Terms.model_json_schema(by_alias=True)["properties"]
     options["properties"] = {**options.get("properties", {}), **terms}

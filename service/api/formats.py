@@ -27,6 +27,8 @@ CABACUS = Format("cabac", "application/vnd.cabacus", holds_tensors=False)
 SAFETENSORS = Format("safetensors", "application/vnd.safetensors", holds_tensors=True)
 NPZ = Format("npz", "application/vnd.numpy.npz", holds_tensors=True)
 NPY = Format("npy", "application/vnd.numpy.npy", holds_tensors=True)
+INDEX = Format("json", "application/json", holds_tensors=False)
+"""Says which tensor of a sharded checkpoint is in which of its files."""
 
 _SAVE_AS_SAFETENSORS = (
     "loading it could run code hidden in it, so it is refused; "
@@ -64,6 +66,8 @@ def sniff(head: bytes) -> Format:
         return NPZ
     if len(head) >= 9 and head[8:9] == b"{":  # a 64-bit length, then the JSON header
         return SAFETENSORS
+    if head.lstrip()[:1] == b"{":
+        return INDEX
     for matches, kind, advice in _FOREIGN:
         if matches(head):
             raise ServiceError("unsupported_format", f"this is {kind}: {advice}")

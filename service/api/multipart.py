@@ -13,7 +13,8 @@ from python_multipart.multipart import parse_options_header
 
 from cabacus.service.errors import ServiceError
 
-MAX_PARTS = 32
+MAX_PARTS = 512
+"""Large checkpoints come in hundreds of shards."""
 _Event = tuple[Literal["name", "value", "header", "headers", "data", "end"], bytes]
 
 

@@ -67,7 +67,11 @@ def read_terms(query: Iterable[tuple[str, str]], document: Mapping[str, Any], se
             limit="CABACUS_WEBHOOKS",
         )
     for name, url in (("input", terms.input), ("output", terms.output)):
-        if url is not None and (not settings.allows_bucket(url) or not is_key(urlsplit(url).path[1:])):
+        if url is None:
+            continue
+        path = urlsplit(url).path[1:]
+        # An input may be a folder, whose name ends in a slash.
+        if not settings.allows_bucket(url) or not is_key(path.removesuffix("/") if name == "input" else path):
             raise ServiceError(
                 "invalid_option",
                 f"{name}: {url[:200]!r} is in none of the buckets that may be used, which CABACUS_BUCKETS lists, "

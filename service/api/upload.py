@@ -12,7 +12,7 @@ from typing import Any
 from fastapi import Request
 
 from cabacus.service.api.digests import checked
-from cabacus.service.api.formats import CABACUS, HEAD_BYTES, Format, sniff
+from cabacus.service.api.formats import CABACUS, HEAD_BYTES, INDEX, SAFETENSORS, Format, sniff
 from cabacus.service.api.multipart import Part, is_multipart, read_parts
 from cabacus.service.api.options import names_of, parse_document
 from cabacus.service.errors import ServiceError
@@ -30,6 +30,9 @@ ROLES: dict[Kind, tuple[str, ...]] = {
     "sweep": ("model", "sigma", "importance"),
 }
 """The file parts that each kind of job understands. `model` is always needed; /sweep needs `sigma` as well."""
+
+SHARD = "shard"
+"""The part of a form that may be there many times: the shards of a model that is an index of them."""
 
 TAKES_COMPRESSED: frozenset[Kind] = frozenset({"decompress", "inspect", "verify"})
 """The kinds of job whose model is a compressed one. All other files hold tensors."""
@@ -67,8 +70,10 @@ async def receive(
     if is_multipart(content_type):
         async for part in read_parts(body, content_type or ""):
             await _receive_part(part, kind, upload, store)
+        _refuse_loose_shards(upload.inputs)
     else:
         upload.inputs["model"] = await _store(store, kind, "model", "", body, upload.place())
+        _refuse_loose_shards(upload.inputs)
 
 
 async def receive_base(request: Request, store: Store, upload: Upload, *, limit: int, quiet_seconds: float) -> Blob:
@@ -91,16 +96,33 @@ async def _receive_part(part: Part, kind: Kind, upload: Upload, store: Store) ->
             raise ServiceError("unexpected_part", "the part options is given twice", field="options")
         upload.options = parse_document(await _small(part.chunks))
         return
-    if part.name not in ROLES[kind]:
+    role = part.name
+    if role == SHARD and kind not in TAKES_COMPRESSED:
+        role = f"{SHARD}-{sum(known.startswith(SHARD) for known in upload.inputs) + 1}"
+    elif role not in ROLES[kind]:
         known = ", ".join((*ROLES[kind], "options"))
         if part.name in names_of(OPTIONS[kind]):
             known += "; options are query parameters, or JSON in the part options"
         raise ServiceError(
             "unexpected_part", f"/{kind} knows no part {part.name[:80]!r}; it takes {known}", field=part.name[:80]
         )
-    if part.name in upload.inputs:
-        raise ServiceError("unexpected_part", f"the part {part.name} is given twice", field=part.name)
-    upload.inputs[part.name] = await _store(store, kind, part.name, part.filename, part.chunks, upload.place())
+    if role in upload.inputs:
+        raise ServiceError("unexpected_part", f"the part {role} is given twice", field=role)
+    upload.inputs[role] = await _store(store, kind, role, part.filename, part.chunks, upload.place())
+
+
+def _refuse_loose_shards(inputs: Mapping[str, Blob]) -> None:
+    """Refuse an index without its shards, and shards without an index or of one name."""
+    names = [blob.name for role, blob in inputs.items() if role.startswith(SHARD)]
+    is_index = "model" in inputs and inputs["model"].media_type == INDEX.media_type
+    if is_index and not names:
+        detail = "the model is an index of shards; send them in the same form, each as a part shard with its file name"
+        raise ServiceError("missing_part", detail, field=SHARD)
+    if names and not is_index:
+        detail = "there are shards, but the model is no index of them; send model.safetensors.index.json as model"
+        raise ServiceError("unexpected_part", detail, field=SHARD)
+    if len(set(names)) < len(names):
+        raise ServiceError("unexpected_part", "two shards have the same file name", field=SHARD)
 
 
 async def _small(chunks: AsyncIterator[bytes]) -> bytes:
@@ -127,7 +149,8 @@ async def _store(store: Store, kind: Kind, role: str, filename: str, chunks: Asy
         )
     found = _expect(kind, role, head)
     blob = await store.write(f"{place}/{role}.{found.extension}", _joined(head, chunks))
-    return replace(blob, media_type=found.media_type, name=f"{_stem(filename) or role}.{found.extension}")
+    stem = _stem(filename).removesuffix(".safetensors.index") or role
+    return replace(blob, media_type=found.media_type, name=f"{stem}.{found.extension}")
 
 
 def _expect(kind: Kind, role: str, head: bytes) -> Format:
@@ -136,6 +159,11 @@ def _expect(kind: Kind, role: str, head: bytes) -> Format:
         found = sniff(head[:HEAD_BYTES])
     except ServiceError as error:
         raise ServiceError(error.code, f"{role}: {error.detail}", field=role) from None
+    if role.startswith(SHARD) and found is not SAFETENSORS:
+        detail = f"shard: this is a {found.extension} file; shards are safetensors files"
+        raise ServiceError("unsupported_format", detail, field=SHARD)
+    if found is INDEX and (role != "model" or kind in TAKES_COMPRESSED):
+        raise ServiceError("unsupported_format", f"{role}: this is JSON, no file of tensors", field=role)
     if role == "model" and kind in TAKES_COMPRESSED:
         if found is not CABACUS:
             raise ServiceError(
@@ -143,7 +171,7 @@ def _expect(kind: Kind, role: str, head: bytes) -> Format:
                 f"model: this is a {found.extension} file; /{kind} takes a compressed model, which /compress gives",
                 field=role,
             )
-    elif not found.holds_tensors:
+    elif not found.holds_tensors and found is not INDEX:
         raise ServiceError(
             "unsupported_format",
             f"{role}: this is a compressed model; /{kind} takes safetensors, npz or npy, which /decompress gives",

@@ -23,7 +23,7 @@ def compress(arguments: argparse.Namespace) -> int:
     """`cabacus compress`: the result to OUT, the report's table to standard error."""
     options, files = _given(arguments, *TARGETS, *CODING), _given(arguments, "sigma", "importance", "base")
     _check_options(options | dict.fromkeys(files, True))
-    check_inputs(arguments.input, *files.values())
+    check_inputs(arguments.input, *files.values(), folders=True)
     output = Output.of(arguments.output, force=arguments.force)
     report_output = None
     if arguments.report is not None:
@@ -77,7 +77,7 @@ def sweep(arguments: argparse.Namespace) -> int:
     _check_options(options | dict.fromkeys(files, True))
     if arguments.s is not None:
         options["s"] = _points(arguments.s)
-    check_inputs(arguments.input, *files.values())
+    check_inputs(arguments.input, *files.values(), folders=True)
     plot = None if arguments.plot is None else Output.of(arguments.plot, force=arguments.force, binary=False)
     with Bar("sweeping", quiet=arguments.quiet) as bar:
         curve = _work(arguments).sweep(Task(arguments.input, files, options), bar)

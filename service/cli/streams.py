@@ -15,17 +15,20 @@ from cabacus.service.cli.outcomes import FileProblem, UsageError
 STANDARD = "-"
 
 
-def check_inputs(*names: str | None) -> None:
-    """Raise UsageError if standard input is to be read twice or is a terminal; FileProblem for files that are not."""
+def check_inputs(*names: str | None, folders: bool = False) -> None:
+    """Raise UsageError if standard input is to be read twice or is a terminal; FileProblem for files that are not.
+
+    With `folders`, the first may be a folder: a checkpoint in several files.
+    """
     given = [name for name in names if name is not None]
     if given.count(STANDARD) > 1:
         raise UsageError("standard input (-) can be only one of the inputs; give the others as files")
     if STANDARD in given and sys.stdin.isatty():
         raise UsageError("standard input is a terminal; pipe a file into it, or name a file instead of -")
-    for name in given:
+    for place, name in enumerate(given):
         if name != STANDARD and not Path(name).exists():
             raise FileProblem(f"{name}: there is no such file")
-        if Path(name).is_dir():
+        if Path(name).is_dir() and not (folders and place == 0):
             raise FileProblem(f"{name} is a folder; name a file")
 
 

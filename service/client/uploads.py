@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 Source: TypeAlias = str | PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | Mapping[str, Any]
-"""A path, the bytes of a file, a binary file object, or a mapping of tensor names to arrays."""
+"""A path, the bytes of a file, a binary file object, or a mapping of tensor names to arrays.
+
+The path of a model may be that of an index of shards, or of a folder with one or with one safetensors file.
+"""
 
 CHUNK_BYTES = 1 << 20
 _OCTETS = "application/octet-stream"
@@ -21,6 +24,10 @@ class Upload:
 
     def __init__(self, files: Mapping[str, Source | None]) -> None:
         self._files: dict[str, Any] = {role: source for role, source in files.items() if source is not None}
+        self._shards: list[Path] = []
+        model = self._files.get("model")
+        if isinstance(model, str | PathLike):
+            self._files["model"], *self._shards = _files_of(model)
         self._starts = {role: source.tell() for role, source in self._files.items() if _can_seek(source)}
         self.replayable = all(role in self._starts or not _is_file(source) for role, source in self._files.items())
 
@@ -29,9 +36,11 @@ class Upload:
 
         What is opened is closed by `stack`.
         """
-        if set(self._files) == {"model"}:
+        if set(self._files) == {"model"} and not self._shards:
             return _raw(self._open("model", stack), asynchronous)
-        return {"files": {role: self._part(role, stack) for role in self._files}}
+        parts = [(role, self._part(role, stack)) for role in self._files]
+        parts += [("shard", (shard.name, stack.enter_context(shard.open("rb")), _OCTETS)) for shard in self._shards]
+        return {"files": parts}
 
     def _open(self, role: str, stack: ExitStack) -> bytes | IO[bytes]:
         source = self._files[role]
@@ -57,6 +66,13 @@ class _Reader:
 
     def __init__(self, file: Any) -> None:
         self.read = file.read
+
+
+def _files_of(path: str | PathLike[str]) -> list[Path]:
+    """The path itself, or the files of a checkpoint: an index and its shards."""
+    from cabacus.files.checkpoint import files_of, is_checkpoint
+
+    return files_of(path) if is_checkpoint(path) else [Path(path)]
 
 
 def _is_file(source: object) -> bool:

@@ -17,8 +17,9 @@ from cabacus.service.job import Blob, Failure, Job
 from cabacus.service.logs import bound, current
 from cabacus.service.queue.port import Claim, Queue
 from cabacus.service.settings import Settings
-from cabacus.service.storage.port import Buckets, Store, TooLarge
+from cabacus.service.storage.port import Buckets, Store
 from cabacus.service.worker.slot import Child, ChildDied
+from cabacus.service.worker.sources import Refused, Sources
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,14 +37,6 @@ ALL_SECONDS = 1e6
 
 class RunFailed(Exception):
     """This run came to nothing through no fault of the job's, or so it seems; another may succeed."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.detail)
-        self.failure = failure
-
-
-class Refused(Exception):
-    """The job asks for what cannot be; no other run would succeed."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.detail)
@@ -71,7 +64,7 @@ class Runner:
         self._store = store
         self._child = child
         self._scratch = scratch
-        self._buckets = buckets
+        self._sources = Sources(settings, store, buckets)
 
     async def process(self, claim: Claim) -> None:
         """See the job to its end; or hand it back when this is cancelled."""
@@ -185,13 +178,7 @@ class Runner:
         return product
 
     async def _request(self, job: Job, folder: Path) -> dict[str, Any]:
-        inputs: dict[str, str] = {}
-        if job.source:
-            inputs["model"] = str(await self._from_bucket(job.source, folder))
-        for role, blob in job.inputs.items():
-            path = folder / (role + Path(blob.key).suffix)
-            await self._store.fetch_file(blob.key, path)
-            inputs[role] = str(path)
+        inputs = await self._sources.bring(job, folder)
         output = folder / "output"
         output.mkdir()
         return {
@@ -203,33 +190,14 @@ class Runner:
             "about": current(),
         }
 
-    async def _from_bucket(self, url: str, folder: Path) -> Path:
-        """The model from elsewhere. Raises Refused."""
-        path = folder / f"model{Path(url).suffix}"
-        try:
-            await self._bucket(url).fetch(url, path, limit=self._settings.max_upload_bytes)
-        except KeyError:
-            raise Refused(Failure("source_not_found", f"there is nothing at {url}", field="input")) from None
-        except TooLarge as error:
-            detail = f"{url} is longer than {error.limit} bytes; raise CABACUS_MAX_UPLOAD_BYTES"
-            raise Refused(Failure("upload_too_large", detail, "input", limit="CABACUS_MAX_UPLOAD_BYTES")) from None
-        return path
-
-    def _bucket(self, url: str) -> Buckets:
-        """The buckets, if the URL is allowed: settings may have changed since the job came. Raises Refused."""
-        if self._buckets is None or not self._settings.allows_bucket(url):
-            detail = f"{url} is in none of the buckets that may be used"
-            raise Refused(Failure("invalid_option", detail, limit="CABACUS_BUCKETS"))
-        return self._buckets
-
     async def _stored(self, job: Job, product: dict[str, Any]) -> Outcome:
         """Store the output whole, under keys that no other run uses. What is stored only in part is removed."""
         place = f"jobs/{job.id}/output-{secrets.token_hex(8)}"
         name = job.inputs["model"].name if "model" in job.inputs else job.source
-        stem = Path(name).stem or "model"
+        stem = Path(name).stem.removesuffix(".safetensors.index") or "model"
         if job.target:
             made = product["report"] if product["result"] is None else product["result"]
-            await self._bucket(job.target).put(job.target, Path(made))
+            await self._sources.bucket(job.target).put(job.target, Path(made))
         try:
             report = await self._store.write_file(f"{place}/report.json", Path(product["report"]))
             report = replace(report, media_type=REPORT_MEDIA_TYPE, name=f"{stem}.{job.kind}.json")

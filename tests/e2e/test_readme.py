@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -90,6 +91,20 @@ def test_a_difference_to_a_stored_base(folder: Path, service_url: str) -> None:
     follow("Bases", folder, service_url)
     base, nearby = cabacus.read(folder / "model.safetensors"), cabacus.read(folder / "nearby.safetensors")
     np.testing.assert_allclose(nearby["fc1.weight"], base["fc1.weight"] * 1.001, atol=1e-3)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_a_checkpoint_in_several_files(folder: Path, service_url: str) -> None:
+    tensors = cabacus.read(folder / "model.safetensors")
+    place, names = folder / "checkpoint", list(tensors)
+    place.mkdir()
+    shards = [f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    for shard, part in zip(shards, (names[:3], names[3:]), strict=True):
+        cabacus.write(place / shard, {name: tensors[name] for name in part})
+    weights = {name: shards[names.index(name) >= 3] for name in names}
+    (place / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weights}))
+    follow("Checkpoints in several files", folder, service_url)
+    assert (folder / "checkpoint.cabac").read_bytes() == cabacus.compress(dict(tensors), snr_db=30).data
 
 
 def test_keys_are_made(folder: Path) -> None:

@@ -3,6 +3,7 @@
 stub:seconds=S     takes S seconds and reports progress       stub:segfault    dies as a fault in C++ would
 stub:hang=S        holds the interpreter in C for S seconds   stub:hog=BYTES   takes so much memory
 stub:exit=STATUS   ends the process                           stub:refuse      the data is to blame
+stub:list          the result is the names beside the model instead
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ def run(task: Task, progress: Progress) -> Product:
         elif name == "refuse":
             raise Refusal(Failure("invalid_input", "the stub refuses", tensor="fc.weight"))
     data = task.inputs["model"].read_bytes()[::-1]
+    if "stub:list" in task.options.get("rule", ()):
+        data = " ".join(sorted(path.name for path in task.inputs["model"].parent.iterdir())).encode()
     result, report = task.folder / "result.cabac", task.folder / "report.json"
     result.write_bytes(data)
     figures = {"bytes": len(data), "original_bytes": 2 * len(data), "ratio": 2.0, "snr_db": None}

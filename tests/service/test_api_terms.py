@@ -243,7 +243,8 @@ def test_a_model_in_a_bucket_is_named_instead_of_sent(service) -> None:
         "s3://models/inner/net.npz",
         "s3://models/in/../net.npz",
         "s3://models/in/%2e%2e/net.npz",
-        "s3://models/in/",
+        "s3://models/in//",
+        "s3://models/",
         "s3://models.evil.org/in/net.npz",
         "s3://key@models/in/net.npz",
         "http://169.254.169.254/latest/meta-data",
@@ -260,5 +261,14 @@ def test_only_allowed_buckets_are_touched(service, url: str, name: str) -> None:
         assert code(response) == (422, "invalid_option")
         assert (response.json()["field"], response.json()["limit"]) == (name, "CABACUS_BUCKETS")
         assert api.stored() == []
+
+    service(check, **BUCKETS)
+
+
+def test_a_folder_is_an_input_and_no_output(service) -> None:
+    async def check(api) -> None:
+        assert (await api.http.post("/compress?input=s3://models/in/net/")).status_code == 202
+        refused = await api.http.post("/compress?output=s3://models/in/net/", content=MODEL)
+        assert code(refused) == (422, "invalid_option")
 
     service(check, **BUCKETS)

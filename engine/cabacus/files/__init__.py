@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 from cabacus.errors import InputError
 from cabacus.files import npy, npz, safetensors
+from cabacus.files.checkpoint import files_of, is_checkpoint, read_shards
 from cabacus.files.sink import atomic_writer, buffered
 from cabacus.files.sniff import SNIFF_BYTES, Kind, refusal, sniff
 from cabacus.files.source import Source, open_buffer
@@ -50,7 +51,11 @@ def read(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> Tensors:
 
     The kind is told by the content. Arrays of safetensors and npy are read-only views of the mapped file: nothing is
     loaded before it is used, and the file must not be truncated while they live. They may be unaligned and, in npy,
-    big-endian or in Fortran order. npz is unpacked into memory. Raises OSError, or a FormatError.
+    big-endian or in Fortran order. npz is unpacked into memory.
+
+    A path may also be that of an index of shards (NAME.index.json) or of a folder with one, or with one safetensors
+    file, as Hugging Face keeps checkpoints. Raises InputError for a folder that leaves open what is meant, OSError, or
+    a FormatError.
 
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write(folder + "/model.safetensors", {"w": np.ones((2, 2), np.float32)}, {"epoch": "3"})
@@ -58,6 +63,11 @@ def read(source: Source, *, limits: Limits = DEFAULT_LIMITS) -> Tensors:
     >>> tensors["w"].shape, tensors.metadata
     ((2, 2), {'epoch': '3'})
     """
+    if isinstance(source, str | os.PathLike) and is_checkpoint(source):
+        files = files_of(source, limits)
+        if len(files) > 1:
+            return read_shards(files, limits)
+        source = files[0]
     return parse(open_buffer(source, limits), limits=limits)
 
 
