@@ -23,7 +23,8 @@ BASE_PATTERN = "^[0-9a-f]{64}$"
 BASE = Field(
     None,
     pattern=BASE_PATTERN,
-    description="The digest of a stored base (PUT /bases/{digest}), instead of the part `base`.",
+    description="The digest of a stored base (PUT /bases/{digest}), or the SHA-256 of an earlier job's result, instead "
+    "of the part `base`.",
 )
 
 TARGETS = ("snr_db", "bits_per_weight", "ratio", "max_bytes", "max_abs_error", "step", "s")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,11 @@ from cabacus import _core, checks, scan
 from cabacus.bases import check_base
 from cabacus.container import ALIAS, CODEBOOK, CODINGS, LEVELS, ZERO, layout, parse, record_bytes
 from cabacus.decoding import Extent, decode, decode_levels, shaped
-from cabacus.dtypes import BY_ID, Array, RawTensor, Tensor, dtype_name, to_float
+from cabacus.dtypes import BY_ID, Array, Pending, RawTensor, Tensor, dtype_name, to_float
 from cabacus.errors import InputError
-from cabacus.files import Source, Tensors, open_buffer, read
+from cabacus.files import Kind, Source, Tensors, open_buffer, read
+from cabacus.files import write as _write
+from cabacus.files import write_to as _write_to
 from cabacus.files.checkpoint import is_checkpoint
 from cabacus.files.sniff import is_compressed
 from cabacus.inspection import TensorInspection
@@ -25,6 +27,9 @@ from cabacus.limits import DEFAULT_LIMITS, Limits
 from cabacus.parallel import each, thread_count
 
 __all__ = ["Archive", "decompress", "open", "tensors_of"]
+
+WHOLE_BYTES = 1 << 28
+"""Tensors of so many bytes together are decoded side by side before they are written."""
 
 _CONTEXTS = ("paper", "row", "column", "row_column")
 
@@ -188,6 +193,35 @@ class Archive:
         if any(record.delta for record in records):
             self._load_base()
         return dict(zip(wanted, each(self._tensor, records, sizes, self._threads), strict=True))
+
+    def save(self, path: str | os.PathLike[str], names: Iterable[str] | None = None) -> None:
+        """Write the tensors, or those of `names`, to a file: whole or not at all, its kind by its suffix.
+
+        Large models are decoded tensor by tensor: no more than one of them is in memory, beside the base if there is
+        one. Raises InputError, OSError, or a FormatError.
+        """
+        _write(path, self._held(names))
+
+    def write_to(self, file: BinaryIO, names: Iterable[str] | None = None, *, kind: Kind = "safetensors") -> None:
+        """Write them, as `save` does, to a binary file object, which is left open.
+
+        >>> file = io.BytesIO()
+        >>> open(cabacus.compress({"w": np.eye(2, dtype=np.float32)}, step=0.5).data).write_to(file)
+        >>> cabacus.read(file.getvalue())["w"].tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
+        """
+        _write_to(file, self._held(names), kind=kind)
+
+    def _held(self, names: Iterable[str] | None) -> Tensors:
+        """Tensors to be written: decoded side by side, or, where that would take much memory, not yet."""
+        wanted = list(self if names is None else dict.fromkeys(names))
+        infos = [self.info(name) for name in wanted]
+        total = sum(info.original_bytes for info in infos)
+        if total <= WHOLE_BYTES:
+            return Tensors(self.decoded(wanted), self.metadata)
+        self._limits.check("output_bytes", total)
+        pending = [Pending(info.dtype, info.shape, partial(self.tensor, info.name)) for info in infos]
+        return Tensors.of(dict(zip(wanted, pending, strict=True)), self.metadata)
 
     def _record(self, name: str) -> Any:
         if name not in self._records:

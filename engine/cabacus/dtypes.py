@@ -7,10 +7,10 @@ NumPy has no bfloat16 and no 8-bit floats. Such tensors are arrays of `ml_dtypes
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ __all__ = [
     "DTYPES",
     "Array",
     "DType",
+    "Pending",
     "RawTensor",
     "Tensor",
     "as_bytes",
@@ -164,6 +165,29 @@ Tensor: TypeAlias = Array | RawTensor
 """What the engine takes and gives: a NumPy array (of `ml_dtypes` too) or a RawTensor."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Pending:
+    """A tensor that is made when its elements are asked for, so that a file is written with one in memory at a time.
+
+    >>> as_bytes(Pending("uint8", (2,), lambda: np.array([3, 4], np.uint8))).tolist()
+    [3, 4]
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+    make: Callable[[], Tensor]
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all elements."""
+        return self.size * BY_NAME[self.dtype].itemsize
+
+
 def as_tensor(value: object, *, tensor: str | None = None) -> Tensor:
     """Return `value` as a tensor of a known element type; no copy where it is one already.
 
@@ -175,6 +199,8 @@ def as_tensor(value: object, *, tensor: str | None = None) -> Tensor:
     """
     if isinstance(value, RawTensor):
         return value
+    if isinstance(value, Pending):
+        return cast(Tensor, value)  # files alone take it; they ask for type, shape and bytes
     if isinstance(value, np.ma.MaskedArray):
         raise _refused("is a masked array; fill it with .filled(value)", tensor)
     if isinstance(value, np.ndarray | np.generic) or hasattr(value, "__array__"):
@@ -187,13 +213,13 @@ def as_tensor(value: object, *, tensor: str | None = None) -> Tensor:
     raise _refused(f"is a {type(value).__name__}; pass a NumPy array of the type you mean", tensor)
 
 
-def dtype_name(array: Tensor, *, tensor: str | None = None) -> str:
+def dtype_name(array: Tensor | Pending, *, tensor: str | None = None) -> str:
     """Return the name of the element type; raise InputError, naming `tensor`, if the format has none for it.
 
     >>> dtype_name(np.zeros(3, ">f4"))
     'float32'
     """
-    if isinstance(array, RawTensor):
+    if isinstance(array, RawTensor | Pending):
         return array.dtype
     name = array.dtype.name
     if name not in BY_NAME:
@@ -214,12 +240,14 @@ def canonical(array: Array) -> Array:
     return np.require(array, array.dtype.newbyteorder("="), ["C_CONTIGUOUS", "ALIGNED"])
 
 
-def as_bytes(array: Tensor) -> npt.NDArray[np.uint8]:
+def as_bytes(array: Tensor | Pending) -> npt.NDArray[np.uint8]:
     """Return the elements in C order, little-endian, as a flat uint8 array; a view where that is possible.
 
     >>> as_bytes(np.array([[1, 2]], ">u2")).tolist()
     [1, 0, 2, 0]
     """
+    if isinstance(array, Pending):
+        array = array.make()
     dtype = BY_NAME[dtype_name(array)]
     bits = array.bits if isinstance(array, RawTensor) else array
     if not dtype.native and not isinstance(array, RawTensor):

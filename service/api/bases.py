@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
@@ -17,6 +18,9 @@ from cabacus.service.schemas import BASE_PATTERN, BaseView
 
 router = APIRouter(prefix="/bases", tags=["bases"])
 
+TENSORS = "application/vnd."
+"""How the media types begin of what holds tensors: files of models, and compressed ones."""
+
 Digest = Annotated[
     str,
     Path(
@@ -27,16 +31,42 @@ Digest = Annotated[
 ]
 
 
-async def stored_base(context: Context, caller: Caller, digest: str) -> Blob:
-    """The file of a base that the caller has stored. Raises ServiceError `base_not_found`."""
+async def known_base(context: Context, caller: Caller, digest: str) -> Blob:
+    """A base that the caller has stored, or an earlier result of this digest. Raises ServiceError `base_not_found`."""
+    blob = await context.queue.base(caller.owner, digest) or await context.queue.result(caller.owner, digest)
+    if blob is None or not blob.media_type.startswith(TENSORS):
+        raise _not_found(digest)
+    return blob
+
+
+async def base_for_job(context: Context, caller: Caller, digest: str, upload: Upload) -> Blob:
+    """The same as an input of a job: of a result, which goes with the job that made it, a copy below `upload`."""
+    blob = await known_base(context, caller, digest)
+    if not blob.key.startswith("jobs/"):
+        return blob
+    key = f"{upload.place()}/base.{blob.key.rpartition('.')[2]}"
+    try:
+        copy = await context.store.write(key, context.store.read(blob.key))
+    except KeyError:  # it was deleted just now
+        raise _not_found(digest) from None
+    return replace(copy, media_type=blob.media_type, name=blob.name)
+
+
+async def _stored_base(context: Context, caller: Caller, digest: str) -> Blob:
+    """A base that the caller has stored. Raises ServiceError `base_not_found`."""
     blob = await context.queue.base(caller.owner, digest)
     if blob is None:
-        raise ServiceError(
-            "base_not_found",
-            f"there is no base {digest[:80]}; store it with PUT /bases/DIGEST, or send the file as the part base",
-            field="base",
-        )
+        raise _not_found(digest)
     return blob
+
+
+def _not_found(digest: str) -> ServiceError:
+    return ServiceError(
+        "base_not_found",
+        f"there is no base {digest[:80]}, nor a result with this digest; store it with PUT /bases/DIGEST, or send the "
+        "file as the part base",
+        field="base",
+    )
 
 
 @router.put("/{digest}", **docs.PUT_BASE)
@@ -65,8 +95,8 @@ async def put_base(request: Request, digest: Digest, context: Current, caller: W
 
 @router.head("/{digest}", **docs.HEAD_BASE)
 async def head_base(digest: Digest, context: Current, caller: Reader) -> Response:
-    """Say whether a base is stored: 200 or 404."""
-    blob = await stored_base(context, caller, digest)
+    """Say whether there is such a base, stored or an earlier result: 200 or 404."""
+    blob = await known_base(context, caller, digest)
     encoded = base64.b64encode(bytes.fromhex(blob.sha256)).decode()
     return Response(status_code=200, headers={"ETag": f'"{blob.sha256}"', "Repr-Digest": f"sha-256=:{encoded}:"})
 
@@ -74,7 +104,7 @@ async def head_base(digest: Digest, context: Current, caller: Reader) -> Respons
 @router.delete("/{digest}", **docs.DELETE_BASE)
 async def delete_base(digest: Digest, context: Current, caller: Writer) -> Response:
     """Forget a base; jobs that were submitted with it still have it."""
-    await stored_base(context, caller, digest)
+    await _stored_base(context, caller, digest)
     keys = await context.queue.drop_base(caller.owner, digest)
     await discard(context.store, *(key.rpartition("/")[0] for key in keys))
     return Response(status_code=204)

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 
 from fastapi import APIRouter, Request, Response
 
-from cabacus.service.api.bases import stored_base
+from cabacus.service.api.bases import base_for_job, known_base
 from cabacus.service.api.callers import Caller, Writer
 from cabacus.service.api.context import Context, Current
 from cabacus.service.api.digests import announced
@@ -41,7 +41,7 @@ async def start(request: Request, kind: Kind, context: Context, caller: Caller) 
     once = _once_key(request)
     # What can be refused before the body is read, is.
     if "base" in (early := read_options(kind, query)):
-        await stored_base(context, caller, early["base"])
+        await known_base(context, caller, early["base"])
     elsewhere = read_terms(terms_query, {}, settings).input is not None
     announced(request.headers)
     job_id = secrets.token_hex(16)
@@ -66,7 +66,7 @@ async def start(request: Request, kind: Kind, context: Context, caller: Caller) 
                 if "base" in upload.inputs:
                     detail = "base is given both as a part and by its digest; give it once"
                     raise ServiceError("invalid_option", detail, field="base")
-                upload.inputs["base"] = await stored_base(context, caller, options["base"])
+                upload.inputs["base"] = await base_for_job(context, caller, options["base"], upload)
             refuse_missing(kind, upload.inputs, options, elsewhere=terms.input is not None)
         except BaseException:
             await discard(store, *upload.places)

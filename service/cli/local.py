@@ -10,7 +10,6 @@ from tempfile import TemporaryFile
 from typing import Any
 
 import cabacus
-from cabacus.files import write_to
 from cabacus.inspection import Inspection, Verification
 from cabacus.report import Curve, Report
 from cabacus.service.cli.outcomes import CommandError
@@ -38,16 +37,14 @@ class LocalWork:
         kind = task.options["format"]
         if kind == "npy" and len(names) != 1:
             raise CommandError(f"npy holds exactly one tensor, these are {len(names)}; choose one with --name")
-        tensors = cabacus.decompress(
-            source, names=names, base=task.files.get("base"), threads=task.options.get("threads")
-        )
+        archive = cabacus.open(source, base=task.files.get("base"), threads=task.options.get("threads"))
         progress(1, 2)
         with output.open() as file:
             if kind != "npz" or file.seekable():
-                write_to(file, tensors, inspection.metadata, kind=kind)
+                archive.write_to(file, names, kind=kind)
                 return
             with TemporaryFile() as whole:  # a zip archive written to a pipe would have other bytes than a file
-                write_to(whole, tensors, inspection.metadata, kind=kind)
+                archive.write_to(whole, names, kind=kind)
                 whole.seek(0)
                 shutil.copyfileobj(whole, file)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -90,6 +91,11 @@ class Result:
     name: str
     media_type: str
     job_id: str
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the bytes, by which later work can name this result as its base."""
+        return hashlib.sha256(self.data).hexdigest()
 
     def save(self, path: str | PathLike[str]) -> Path:
         """Write the bytes to a file, replacing it, and return its path."""

@@ -282,6 +282,11 @@ class MemoryQueue:
         """See Queue."""
         return self._bases.get((owner, digest))
 
+    async def result(self, owner: str, sha256: str) -> Blob | None:
+        """See Queue."""
+        results = (job.result for job in await self.jobs(owner=owner, limit=len(self._jobs)) if job.result)
+        return next((blob for blob in results if blob.sha256 == sha256), None)
+
     async def drop_base(self, owner: str, digest: str) -> tuple[str, ...]:
         """See Queue."""
         blob = self._bases.pop((owner, digest), None)

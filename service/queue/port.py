@@ -255,6 +255,9 @@ class Queue(Protocol):
     async def base(self, owner: str, digest: str) -> Blob | None:
         """The owner's upload of this digest."""
 
+    async def result(self, owner: str, sha256: str) -> Blob | None:
+        """The result with this digest that one of the owner's jobs left, as long as the job is kept."""
+
     async def drop_base(self, owner: str, digest: str) -> tuple[str, ...]:
         """Forget the owner's upload of this digest; returns the storage keys that nothing needs any more."""
 

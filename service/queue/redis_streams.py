@@ -18,7 +18,7 @@ Every key, for the namespace `cabacus`; the braces put all of them into one slot
                               version   how often the record changed
                               started finished expires    seconds since the epoch, by the server's clock
                               outcome   JSON: result, report, summary          error  JSON: why it failed
-                              output_bytes    size of result and report
+                              output_bytes    size of result and report    made    digest of the result
                               once      its key below `once`          told    how often the webhook was tried
                               hidden    set once it is deleted or expired and only its files remain
                               garbage   storage keys of uploads that went with it
@@ -30,6 +30,7 @@ Every key, for the namespace `cabacus`; the braces put all of them into one slot
     {cabacus}:open, :running, :bytes    hashes by owner; jobs not ended, jobs running, bytes of files
     {cabacus}:uploads       hash; OWNER/DIGEST of each upload in use, and its storage key
     {cabacus}:bases         hash; OWNER/DIGEST of each stored base: storage key, digest, size and JSON of its file
+    {cabacus}:made:OWNER:DIGEST    set; ids of the owner's jobs whose result has this digest
     {cabacus}:refs          hash; how many jobs and bases use an upload, by storage key
     {cabacus}:once:OWNER:KEY    hash; id and fingerprint of the job that an Idempotency-Key (hashed) made
     {cabacus}:expiry        sorted set; id of each final job by the time at which it is to be forgotten
@@ -249,7 +250,8 @@ class RedisQueue:
         figures = [summary.get(name) for name in ("original_bytes", "bytes")]
         known = figures if claim.job.kind == "compress" and None not in figures else ["", ""]
         text = outcome_record(result, report, summary)
-        return await self._end(claim, "done", "outcome", text, size=size, figures=known)
+        made = "" if result is None else result.sha256
+        return await self._end(claim, "done", "outcome", text, size=size, figures=known, made=made)
 
     async def fail(self, claim: Claim, failure: Failure, *, dead_letter: bool = False) -> bool:
         """See Queue."""
@@ -369,6 +371,13 @@ class RedisQueue:
             record = await self._redis.hget(self._key("bases"), f"{owner}/{digest}")
         return None if record is None else read_base(record)
 
+    async def result(self, owner: str, sha256: str) -> Blob | None:
+        """See Queue."""
+        with _translated():
+            job_id = await self._redis.srandmember(self._key("made", owner, sha256))
+        job = None if job_id is None else await self.get(job_id)
+        return None if job is None else job.result
+
     async def drop_base(self, owner: str, digest: str) -> tuple[str, ...]:
         """See Queue."""
         key = await self._run(self._drop_base, owner, digest)
@@ -462,9 +471,10 @@ class RedisQueue:
         code: str = "",
         size: int = 0,
         figures: Sequence[object] = ("", ""),
+        made: str = "",
     ) -> bool:
         fixed = (claim.job.id, claim.entry, claim.consumer, state, name, text, self._keep, letters, code, size)
-        return bool(await self._run(self._conclude, *fixed, *figures))
+        return bool(await self._run(self._conclude, *fixed, *figures, made))
 
     async def _hidden(self, job_id: str, condition: str) -> Removal | None:
         fields = _pairs(await self._run(self._hide, job_id, LEASE_SECONDS, condition))

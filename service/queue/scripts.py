@@ -271,7 +271,8 @@ return 1
 )
 
 # ARGV: root, id, entry, consumer, state, field and its text, seconds to keep, letters to keep or nothing, failure code,
-# bytes of the output, then original and compressed bytes or nothing. Returns 0 when the claim is lost.
+# bytes of the output, original and compressed bytes or nothing, digest of the result or nothing.
+# Returns 0 when the claim is lost.
 CONCLUDE = (
     _PRELUDE
     + """
@@ -282,6 +283,10 @@ if known[1] == state and known[2] == ARGV[3] and known[3] == ARGV[4] then return
 if known[1] ~= 'running' or known[2] ~= ARGV[3] or not held(ARGV[3], ARGV[4]) then return 0 end
 redis.call('HSET', job, ARGV[6], ARGV[7], 'output_bytes', ARGV[11])
 if ARGV[11] ~= '0' then count('bytes', known[5], ARGV[11]) end
+if ARGV[14] ~= '' then
+  redis.call('HSET', job, 'made', ARGV[14])
+  redis.call('SADD', at('made', known[5], ARGV[14]), id)
+end
 tally(ARGV[11], 'stored_bytes')
 if state == 'done' then redis.call('HSET', job, 'progress', 1) end
 if ARGV[12] ~= '' then
@@ -347,7 +352,7 @@ end
 local score = redis.call('ZSCORE', at('expiry'), id)
 if not score then return false end
 if ARGV[4] == 'due' and tonumber(score) > time then return false end
-local known = redis.call('HMGET', job, 'hidden', 'owner', 'files', 'output_bytes', 'once')
+local known = redis.call('HMGET', job, 'hidden', 'owner', 'files', 'output_bytes', 'once', 'made')
 if ARGV[4] == 'final' and known[1] then return false end
 if not known[1] then
   local garbage, size = {}, tonumber(known[4] or '0')
@@ -356,6 +361,7 @@ if not known[1] then
   end
   if size > 0 then count('bytes', known[2], -size) end
   if known[5] ~= '' then redis.call('DEL', known[5]) end
+  if known[6] then redis.call('SREM', at('made', known[2], known[6]), id) end
   redis.call('ZREM', at('owner', known[2]), id)
   redis.call('ZREM', at('hooks'), id)
   redis.call('HSET', job, 'hidden', 1, 'garbage', table.concat(garbage, ' '))

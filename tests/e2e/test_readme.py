@@ -87,10 +87,14 @@ def test_it_can_be_watched(folder: Path, service_url: str) -> None:
     assert "cabacus_queue_up 1.0" in (folder / "metrics.txt").read_text()
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_a_difference_to_a_stored_base(folder: Path, service_url: str) -> None:
     follow("Bases", folder, service_url)
     base, nearby = cabacus.read(folder / "model.safetensors"), cabacus.read(folder / "nearby.safetensors")
     np.testing.assert_allclose(nearby["fc1.weight"], base["fc1.weight"] * 1.001, atol=1e-3)
+    second = cabacus.read(folder / "second.safetensors")
+    np.testing.assert_allclose(second["fc1.weight"], base["fc1.weight"] * 2, atol=0.1)
+    assert (folder / "second.cabac").stat().st_size < 0.5 * (folder / "first.cabac").stat().st_size
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")

@@ -13,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cabacus
+from cabacus import archive
 from cabacus.dtypes import as_bytes
 from cabacus.errors import CorruptError, FormatError, InputError, LimitError
+from cabacus.files import Kind
 
 SLICES = {"long": (6000, 400), "raw": (5000, 900)}
 
@@ -196,3 +198,42 @@ def test_threads_decode_the_same(packed: bytes) -> None:
 def test_what_is_no_archive_is_refused(data: bytes, what: str) -> None:
     with pytest.raises(FormatError, match=what):
         cabacus.open(data)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("kind", ["safetensors", "npz"])
+def test_files_are_written_with_the_same_bytes_whole_or_tensor_by_tensor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Kind, whole: bool
+) -> None:
+    random = np.random.default_rng(4)
+    model = {
+        "w": random.standard_normal((40, 30)).astype(np.float32),
+        "half": random.standard_normal((9, 8)).astype(np.float16),
+        "n": np.arange(7),
+        "brain": cabacus.read(safetensors_of_bfloat16())["b"],
+    }
+    data = cabacus.compress(model, step=0.01, metadata={"a": "b"}).data
+    cabacus.write(tmp_path / f"expected.{kind}", cabacus.decompress(data))
+    monkeypatch.setattr(archive, "WHOLE_BYTES", 1 << 20 if whole else 0)
+    cabacus.open(data).save(tmp_path / f"made.{kind}")
+    expected = (tmp_path / f"expected.{kind}").read_bytes()
+    assert (tmp_path / f"made.{kind}").read_bytes() == expected
+    stream = io.BytesIO()
+    cabacus.open(data).write_to(stream, kind=kind)
+    assert stream.getvalue() == expected
+    cabacus.open(data).save(tmp_path / "some.npz", ["n", "w"])
+    assert list(cabacus.read(tmp_path / "some.npz")) == ["n", "w"]
+
+
+def safetensors_of_bfloat16() -> bytes:
+    header = b'{"b":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}'
+    return len(header).to_bytes(8, "little") + header + bytes([0, 64, 128, 63])
+
+
+def test_a_damaged_tensor_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "WHOLE_BYTES", 0)
+    data = bytearray(cabacus.compress({"w": np.random.default_rng(1).standard_normal((50, 50))}, step=0.01).data)
+    data[-3] ^= 1
+    with pytest.raises(CorruptError):
+        cabacus.open(bytes(data)).save(tmp_path / "out.safetensors")
+    assert list(tmp_path.iterdir()) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -104,3 +105,37 @@ def test_bases_belong_to_their_owner(service) -> None:
         assert len([key for key in api.stored() if key.startswith("uploads/")]) == 1
 
     service(check, auth="on", key_max_bytes=80)
+
+
+def test_an_earlier_result_is_a_base_too(service) -> None:
+    async def check(api) -> None:
+        api.work(b"made", {}, {})
+        made = await api.http.post("/compress", content=BASE, headers={"Prefer": "wait=20"})
+        digest = hashlib.sha256(b"made").hexdigest()
+        assert made.headers["etag"] == f'"{digest}"'
+        assert (await api.http.head(f"/bases/{digest}")).status_code == 200
+        second = (await api.http.post(f"/compress?base={digest}", content=BASE)).json()
+        first = made.headers["content-location"].rpartition("/")[0]
+        assert (await api.http.delete(first)).status_code == 204  # the second job keeps what it was promised
+        assert (await api.http.head(f"/bases/{digest}")).status_code == 404
+        claim = await api.queue.claim("worker", block_seconds=1)
+        assert b"".join([chunk async for chunk in api.store.read(claim.job.inputs["base"].key)]) == b"made"
+        assert code(await api.http.delete(f"/bases/{digest}")) == (404, "base_not_found")
+        for _ in range(2):
+            await api.http.delete(f"/jobs/{second['id']}")
+        assert api.stored() == []
+
+    service(check)
+
+
+def test_a_report_is_no_base(service) -> None:
+    async def check(api) -> None:
+        claimed = await api.http.post("/compress", content=BASE)
+        claim = await api.queue.claim("worker", block_seconds=1)
+        report = replace(await api.put(f"jobs/{claim.job.id}/o/report.json", b"{}"), media_type="application/json")
+        await api.queue.finish(claim, result=report, report=report, summary={})
+        assert claimed.status_code == 202
+        refused = await api.http.post(f"/compress?base={report.sha256}", content=BASE)
+        assert code(refused) == (404, "base_not_found")
+
+    service(check)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from queue_steps import claim_of, finish
+from queue_steps import REPORT, RESULT, claim_of, finish
 
 from cabacus.service.job import Blob
 from cabacus.service.queue.port import Bounds, KeyReused, Once, OwnerFull
@@ -142,5 +142,21 @@ def test_bases_count_among_an_owners_bytes(queue) -> None:
         with pytest.raises(OwnerFull, match="100 bytes"):
             await queue.keep_base("me", "e", Blob("uploads/2/b.npz", 60, "bb" * 32), bounds=bounds)
         await queue.keep_base("you", "e", Blob("uploads/2/b.npz", 60, "bb" * 32), bounds=bounds)
+
+    queue(check)
+
+
+def test_a_result_is_found_by_its_digest_while_a_job_has_it(queue, new_job) -> None:
+    async def check(queue) -> None:
+        jobs = [new_job(owner="me") for _ in range(2)]
+        for job in jobs:
+            await queue.submit(job)
+            assert await finish(queue, await claim_of(queue))
+        for job in jobs:
+            assert await queue.result("me", RESULT.sha256) == RESULT
+            assert await queue.result("you", RESULT.sha256) is None
+            assert await queue.result("me", REPORT.sha256) is None
+            await queue.delete(job.id)
+        assert await queue.result("me", RESULT.sha256) is None
 
     queue(check)

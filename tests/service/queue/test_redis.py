@@ -33,7 +33,7 @@ def test_every_key_lies_in_one_slot_and_none_holds_bytes_of_models(redis_server,
             await queue.submit(new_job(owner="me"))
         await queue.keep_base("me", "ab" * 32, new_job().inputs["model"])
         claim = await queue.claim("a", block_seconds=1)
-        await queue.finish(claim, result=None, report=None, summary={})
+        await queue.finish(claim, result=new_job().inputs["model"], report=None, summary={})
         claim = await queue.claim("a", block_seconds=1)
         await queue.fail(claim, Failure("crashed", "it died"), dead_letter=True)
         await queue.close()
@@ -43,7 +43,7 @@ def test_every_key_lies_in_one_slot_and_none_holds_bytes_of_models(redis_server,
         keys = [key for key in direct.scan_iter() if "slots" in key]
         assert {key.split(":")[1] for key in keys} == {
             *("jobs", "tickets", "job", "expiry", "owner", "dead", "waiting", "line", "turns", "counter", "open"),
-            *("bytes", "uploads", "refs", "statistics", "bases"),
+            *("bytes", "uploads", "refs", "statistics", "bases", "made"),
         }
         assert all(key.startswith("{slots}:") for key in keys)
 
@@ -52,7 +52,8 @@ def test_nothing_is_left_of_a_job_that_is_forgotten(redis_server, new_job) -> No
     async def main() -> None:
         queue = open_queue(redis_server, namespace="gone", keep_seconds=0.01)
         await queue.submit(new_job(owner="me", webhook="https://there"), once=Once("k", "f"))
-        await queue.finish(await queue.claim("a", block_seconds=1), result=None, report=None, summary={})
+        claim = await queue.claim("a", block_seconds=1)
+        await queue.finish(claim, result=new_job().inputs["model"], report=None, summary={})
         while not (expired := await queue.expired()):
             await asyncio.sleep(0.005)
         await queue.forget(expired[0].job.id)
