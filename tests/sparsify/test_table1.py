@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 import cabacus
+from cabacus.sparsify import load
 
 SCRIPTS = Path(__file__).parents[1] / "bench" / "table1"
 WEIGHTS = {
@@ -45,3 +47,17 @@ def test_a_row_is_trained_and_measured_and_nothing_is_done_twice(row: str, share
     assert (folder / "curve.svg").exists()
     again = run()
     assert again == (tmp_path / "table.txt").read_text() == first[-len(again) :]
+
+
+@pytest.mark.shared
+def test_kept_networks_are_as_good_as_the_table_says(shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    rows = importlib.import_module("rows").ROWS
+    kept = json.loads((SCRIPTS / "trained" / "results.json").read_text())
+    assert {result["row"] for result in kept.values()} >= {"lenet300", "lenet5", "fcae"}
+    for name, result in kept.items():
+        data, row = (SCRIPTS / "trained" / f"{name}.cabac").read_bytes(), rows[result["row"]]
+        assert len(data) == result["best"]["bytes"]
+        network = load(row.make(), cabacus.decompress(data))
+        score = row.score(network, row.read(shared / "datasets", None).test)
+        assert score == pytest.approx(result["test"]["compressed"], abs=0.02), name

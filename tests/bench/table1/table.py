@@ -28,7 +28,7 @@ from cabacus.sparsify import load
 from cabacus.tuning import tune
 from cabacus.tuning.drawing import svg
 
-__all__ = ["measure", "table"]
+__all__ = ["deviations", "measure", "table"]
 
 DEFAULT = [name for name in ROWS if name != "small_vgg16"]
 """Small-VGG16 takes days without a GPU, and is trained on request only."""
@@ -44,9 +44,7 @@ def measure(row: Row, split: Split, trainer: Trainer) -> dict[str, Any]:
         return row.score(load(network, weights), split.held_out)
 
     began = time.perf_counter()
-    sigma = dict(read(trainer.folder / "sigma.safetensors"))
-    if row.rules:  # biases have a step of their own, and need some sigma to be weighed by
-        sigma |= {name: np.ones(array.shape, np.float32) for name, array in sparse.items() if array.ndim == 1}
+    sigma = deviations(row, trainer.folder, sparse)
     lost = max(0.0, held_out(dense) - held_out(sparse)) if row.against_dense else 0.0
     tuning = tune(
         sparse,
@@ -83,6 +81,14 @@ def measure(row: Row, split: Split, trainer: Trainer) -> dict[str, Any]:
     }
     (trainer.folder / "result.json").write_text(json.dumps(result, indent=1) + "\n")
     return result
+
+
+def deviations(row: Row, folder: Path, weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The sigma of a row's network, from its folder."""
+    sigma = dict(read(folder / "sigma.safetensors"))
+    if row.rules:  # biases have a step of their own, and need some sigma to be weighed by
+        sigma |= {name: np.ones(array.shape, np.float32) for name, array in weights.items() if array.ndim == 1}
+    return sigma
 
 
 def _points(weights: Mapping[str, np.ndarray], sigma: Mapping[str, np.ndarray], stride: int) -> list[int]:
