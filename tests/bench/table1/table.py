@@ -101,7 +101,7 @@ def _points(weights: Mapping[str, np.ndarray], sigma: Mapping[str, np.ndarray], 
 
 def table(results: Sequence[Mapping[str, Any]]) -> str:
     """The results as text, a line for each network, and the paper's beside them."""
-    header = ["row", "seed", "before", "sparse", "after", "nonzero %", "size %", "paper's count"]
+    header = ["row", "seed", "unit", "before", "sparse", "after", "nonzero %", "size %", "paper's count"]
     header += ["bytes", "S", "rate weight", "paper"]
     lines = []
     for one in results:
@@ -112,7 +112,7 @@ def table(results: Sequence[Mapping[str, Any]]) -> str:
             f"{best['bits_per_weight']:g} bits" if best["s"] is None else str(best["s"]),
             f"{best['rate_weight']:g}",
         ]
-        lines.append([f"{one['row']} ({row.unit})", str(one["seed"]), *scores, *sizes, *chosen, row.paper])
+        lines.append([one["row"], str(one["seed"]), row.unit, *scores, *sizes, *chosen, row.paper])
     boosts: dict[str, list[float]] = {}
     for one in results:
         if one["density"] < 100:
