@@ -61,7 +61,7 @@ def cifar10(folder: Path, most: int | None = None, seed: int = 10) -> Split:
 
 def cifar10_labelled(folder: Path, most: int | None = None, seed: int = 10) -> Split:
     """The same images and split with their classes 0 to 9."""
-    order = np.array(torch.randperm(50_000, generator=torch.Generator().manual_seed(seed)))
+    order = torch.randperm(50_000, generator=torch.Generator().manual_seed(seed)).numpy()
     parts = (("train", order[HELD_OUT:]), ("train", order[:HELD_OUT]), ("test", np.arange(10_000)))
     return Split(*(_decoded(folder / f"cifar10_{name}_jpeg.npz", chosen[:most]) for name, chosen in parts))
 
@@ -70,7 +70,7 @@ def imagenet(folder: Path, most: int | None = None, seed: int = 10) -> Split:
     """An image of each class, the middle (n, 3, 224, 224) float32 from -1 to 1. Half of them, drawn by `seed`, are to
     estimate with and to choose by, the others to test.
     """
-    order = np.array(torch.randperm(1_000, generator=torch.Generator().manual_seed(seed)))
+    order = torch.randperm(1_000, generator=torch.Generator().manual_seed(seed)).numpy()
     file = folder / "imagenet1000_256px_jpeg.npz"
     first, second = (_decoded(file, half[:most]) for half in (order[:500], order[500:]))
     middle = slice(16, 240)
