@@ -16,6 +16,7 @@ FILES = {
     "style.css": "text/css; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
     "service.js": "text/javascript; charset=utf-8",
+    "curve.js": "text/javascript; charset=utf-8",
     "charts.js": "text/javascript; charset=utf-8",
     "format.js": "text/javascript; charset=utf-8",
 }

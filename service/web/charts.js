@@ -52,7 +52,7 @@ export function histogram(counts, name) {
     svg.append(bar);
     if (level % 4 === 0) svg.append(words(EDGE.left + (place + 0.5) * wide, HEIGHT - EDGE.bottom + 16, label));
   });
-  svg.append(words((EDGE.left + WIDTH) / 2, HEIGHT - 6, "level (weight / step); counts on a logarithmic scale"));
+  svg.append(words((EDGE.left + WIDTH) / 2, HEIGHT - 6, "level (weight / step), the outermost bars count all beyond; logarithmic scale"));
   return { svg, text };
 }
 
@@ -83,7 +83,7 @@ export function curve(points, here) {
   svg.append(shape("polyline", { class: "curve", points: sorted.map((it) => `${x(it.rate)},${y(it.snr)}`).join(" ") }));
   for (const it of all) {
     const dot = shape("circle", { class: it === here ? "dot here" : "dot", cx: x(it.rate), cy: y(it.snr), r: 5 });
-    dot.append(shape("title", {}, `${it.rate.toFixed(3)} bits per weight, ${it.snr.toFixed(2)} dB`));
+    dot.append(shape("title", {}, `${it.name ? `${it.name}: ` : ""}${it.rate.toFixed(3)} bits per weight, ${it.snr.toFixed(2)} dB`));
     svg.append(dot);
   }
   svg.append(words((EDGE.left + WIDTH) / 2, HEIGHT - 6, "bits per weight of the whole file"));

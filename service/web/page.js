@@ -2,24 +2,26 @@
 // elsewhere.
 "use strict";
 
-import { curve, histogram } from "./charts.js";
+import { histogram } from "./charts.js";
+import { drawn, trace } from "./curve.js";
 import { button, bytes, decibels, element, figure, moment, whole } from "./format.js";
 import { Refused, ask, askJson, download, follow, needsKey, upload, useKey } from "./service.js";
 
-const QUALITIES = [15, 20, 25, 30, 35, 40, 45];
 const REFRESH = 2000;
 const HINTS = {
   snr_db: "Higher is closer to the original and larger. At 30 dB 99.9 % of the weights' energy is kept.",
   bits_per_weight: "The size of the whole file, 32 bits being that of float32.",
   ratio: "10: a tenth of the original's size.",
   max_bytes: "The file is at most this long.",
+  s: "One S for all layers sets their steps by eq. 2 of the paper. Larger S is closer to the original and larger.",
   "": "Chosen so that the network's results stay the same for all practical purposes.",
 };
-const DEFAULTS = { snr_db: 30, bits_per_weight: 2.5, ratio: 10, max_bytes: 1000000, "": "" };
+const DEFAULTS = { snr_db: 30, bits_per_weight: 2.5, ratio: 10, max_bytes: 1000000, s: 64, "": "" };
+const DAMAGED = ["corrupt", "truncated"];
 const by = (id) => document.getElementById(id);
 
 let shown = null; // the job that is shown
-let source = null; // the file that it was made from, if it was sent from here
+let source = null; // the files that it was made from, if they were sent from here: {model, sigma}
 let busy = false;
 
 for (const place of document.querySelectorAll(".origin")) {
@@ -41,6 +43,10 @@ function adapt() {
   by("hint").textContent = back ? "The model comes back as safetensors." : HINTS[target];
   by("value").disabled = target === "";
   by("value").required = target !== "" && !back;
+  by("value").min = target === "s" ? "" : "0";
+  by("sigma").required = target === "s" && !back;
+  by("sigma-part").hidden = back;
+  if (target === "s") by("sigma-part").open = true;
 }
 
 by("target").addEventListener("change", () => {
@@ -58,7 +64,8 @@ function say(text, failed = false) {
 function explain(error) {
   const problem = error instanceof Refused ? error.problem : {};
   const place = problem.tensor ? ` (tensor ${problem.tensor})` : "";
-  return `It did not work. ${error.message.charAt(0).toUpperCase()}${error.message.slice(1)}${place}`;
+  const remedy = DAMAGED.includes(problem.code) ? ". Fetch the file again: it was changed or cut short on its way" : "";
+  return `${problem.title || "It did not work"}: ${error.message.replace(/\.$/, "")}${place}${remedy}.`;
 }
 
 async function run(file) {
@@ -80,10 +87,13 @@ async function run(file) {
   say(`Sending ${file.name}, ${bytes(file.size)} …`);
   by("current").scrollIntoView({ block: "nearest" });
   try {
-    const job = await upload(`${back ? "decompress" : "compress"}?${query}`, file, (share) => {
+    const sigma = by("sigma").files[0];
+    const files = sigma && !back ? { model: file, sigma } : { model: file };
+    const sent = by("target").value === "s" ? files : { model: file };
+    const job = await upload(`${back ? "decompress" : "compress"}?${query}`, sent, (share) => {
       by("progress").value = share;
     });
-    source = back ? null : file;
+    source = back ? null : files;
     await watch(job);
   } catch (error) {
     by("working").hidden = true;
@@ -186,7 +196,11 @@ async function show(job) {
   by("histogram").replaceChildren();
   by("curve").replaceChildren();
   by("layers-part").hidden = !compressed;
-  by("curve-part").hidden = !(compressed && source && source.name.startsWith(name.replace(/\.[^.]*$/, "")));
+  by("curve-part").hidden = !(compressed && source && source.model.name.startsWith(name.replace(/\.[^.]*$/, "")));
+  by("curve-hint").textContent =
+    source && source.sigma
+      ? "Sweeps over S with the standard deviations that you gave: size and signal-to-noise ratio for each S."
+      : "Compresses the model at seven qualities, one after another, when nobody else waits.";
   by("result").hidden = false;
   by("current-title").focus({ preventScroll: true });
   by("current").scrollIntoView({ block: "start", behavior: "smooth" });
@@ -284,21 +298,18 @@ function picture(place, { svg, text }, prefix) {
 
 by("draw").addEventListener("click", async () => {
   const job = shown;
-  const points = [];
+  const own = { rate: job.summary.bits_per_weight, snr: job.summary.snr_db };
   by("draw").disabled = true;
   try {
-    for (const quality of QUALITIES) {
-      by("draw").textContent = `Drawing: ${points.length} of ${QUALITIES.length} …`;
-      const query = new URLSearchParams({ snr_db: quality, priority: "bulk" });
-      const begun = await upload(`compress?${query}`, source, () => {});
-      const ended = await follow(begun.id, () => {});
-      if (ended.state !== "done") throw new Error(ended.error ? ended.error.detail : `a job was ${ended.state}`);
-      points.push({ rate: ended.summary.bits_per_weight, snr: ended.summary.snr_db ?? quality });
-      await ask(`jobs/${begun.id}`, { method: "DELETE" });
-      if (shown.id !== job.id) return;
-      const own = { rate: job.summary.bits_per_weight, snr: job.summary.snr_db };
-      picture(by("curve"), curve(points, typeof own.snr === "number" ? own : null), "");
-    }
+    await trace(
+      source,
+      (text) => (by("draw").textContent = `Drawing: ${text} …`),
+      (points) => {
+        if (shown.id !== job.id) return false;
+        by("curve").replaceChildren(...drawn(points, typeof own.snr === "number" ? own : null, choose));
+        return true;
+      },
+    );
   } catch (error) {
     by("curve").replaceChildren(element("p", explain(error), { class: "failed" }));
   } finally {
@@ -306,6 +317,13 @@ by("draw").addEventListener("click", async () => {
     by("draw").disabled = false;
   }
 });
+
+function choose(point) {
+  by("target").value = "s";
+  by("value").value = point.s;
+  adapt();
+  run(source.model);
+}
 
 // -- the list ---------------------------------------------------------------------------------------------------------
 
@@ -316,6 +334,7 @@ async function list() {
   try {
     const { jobs } = await askJson("jobs?limit=20");
     by("keys").hidden = true;
+    by("no-jobs").firstChild.textContent = "None yet.";
     by("no-jobs").hidden = jobs.length > 0;
     by("jobs").hidden = jobs.length === 0;
     by("jobs").tBodies[0].replaceChildren(...jobs.map(line));
@@ -373,6 +392,9 @@ document.addEventListener("visibilitychange", () => {
 function askForKey(problem) {
   by("keys").hidden = false;
   by("key-problem").textContent = problem;
+  by("jobs").hidden = true;
+  by("no-jobs").hidden = false;
+  by("no-jobs").firstChild.textContent = "Your jobs are shown once you have given your key.";
   by("key").focus();
 }
 

@@ -51,12 +51,12 @@ export async function askJson(path, options) {
   return response.status === 204 ? null : response.json();
 }
 
-// fetch does not tell how much of a body has been sent.
-export function upload(path, file, tell) {
+// `files` by part name. fetch does not tell how much of a body has been sent.
+export function upload(path, files, tell) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     const form = new FormData();
-    form.append("model", file);
+    for (const [role, file] of Object.entries(files)) form.append(role, file);
     request.open("POST", path);
     for (const [name, value] of Object.entries(headers())) request.setRequestHeader(name, value);
     request.responseType = "json";

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import cabacus
@@ -45,6 +47,21 @@ def page(browser: Any) -> Iterator[Any]:
     assert not [url for url in requests if not url.startswith(("http://127.0.0.1:", "data:", "blob:"))]
 
 
+@pytest.fixture(scope="module")
+def sigma(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Standard deviations of the model's weights."""
+    path = tmp_path_factory.mktemp("sigma") / "sigma.safetensors"
+    tensors = {name: array for name, array in cabacus.read(model).items() if array.dtype == np.float32}
+    cabacus.write(path, {name: np.full(array.shape, 0.02, np.float32) for name, array in tensors.items()})
+    return path
+
+
+def shot(page: Any, name: str) -> None:
+    """A picture of the whole page for people to look at, where SCREENSHOTS names a folder."""
+    if folder := os.environ.get("SCREENSHOTS"):
+        page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+
+
 def send(page: Any, path: Path | dict[str, Any], **values: str) -> None:
     page.set_input_files("#file", path)
     for name, value in values.items():
@@ -63,9 +80,11 @@ def saved(page: Any, name: str, folder: Path) -> Path:
 
 def test_from_upload_to_download_and_back(page, service_url: str, model: Path, tmp_path: Path) -> None:
     page.goto(service_url)
+    shot(page, "first")
     send(page, model, snr_db="25")
     page.wait_for_selector("#histogram svg")
     assert "times smaller" in page.inner_text("#status")
+    shot(page, "done")
     packed = saved(page, "Download model.cabac", tmp_path)
     assert packed.read_bytes() == cabacus.compress(model, snr_db=25).data
     report = json.loads(saved(page, "Download the report", tmp_path).read_text())
@@ -112,7 +131,32 @@ def test_the_curve_is_drawn(page, service_url: str, model: Path) -> None:
     page.get_by_role("button", name="Draw the curve").click()
     page.wait_for_selector("#draw:not([disabled])")
     assert page.locator("#curve circle").count() == 8
-    assert page.inner_text("#curve figcaption").count(" dB") == 7
+    assert page.locator("#curve svg").get_attribute("aria-label").count(" dB") == 7
+    page.get_by_text("The same as a table").click()
+    assert page.locator("#curve tbody tr").count() == 7
+    shot(page, "curve")
+
+
+def test_with_standard_deviations_the_curve_sweeps_over_s_and_an_s_can_be_chosen(
+    page, service_url: str, model: Path, sigma: Path, tmp_path: Path
+) -> None:
+    page.goto(service_url)
+    page.select_option("#target", "s")
+    page.set_input_files("#sigma", sigma)
+    send(page, model, s="32")
+    page.get_by_role("button", name="Draw the curve").click()
+    page.wait_for_selector("#draw:not([disabled])")
+    curve = cabacus.sweep(model, sigma=sigma, s=range(0, 257, 16))
+    assert page.locator("#curve circle").count() == len(curve.points) + 1
+    rows = page.locator("#curve tbody tr").all_inner_texts()
+    assert [row.split()[2].rstrip(",") for row in rows] == [str(point.s) for point in curve.points]
+    assert [row for row in rows if "smallest" in row] == [rows[[point.s for point in curve.points].index(curve.best_s)]]
+    shot(page, "sweep")
+    page.get_by_role("button", name="Compress with S = 160").click()
+    page.wait_for_selector("#working:not([hidden])")
+    page.wait_for_selector("#histogram svg")
+    packed = saved(page, "Download model.cabac", tmp_path)
+    assert packed.read_bytes() == cabacus.compress(model, sigma=sigma, s=160).data
 
 
 def test_what_goes_wrong_says_what_to_do(page, service_url: str) -> None:
@@ -125,6 +169,10 @@ def test_what_goes_wrong_says_what_to_do(page, service_url: str) -> None:
     page.wait_for_selector("#jobs .failed-cell")
     page.wait_for_selector("#status.failed")
     assert page.is_enabled("#send")
+    words = page.inner_text("#status")
+    assert words.startswith("The file is corrupt: "), words
+    assert words.endswith("Fetch the file again: it was changed or cut short on its way."), words
+    shot(page, "failed")
     page.get_by_role("button", name="Delete decompress of model.cabac").first.click()
     page.wait_for_selector("#jobs .failed-cell", state="detached")
 
@@ -133,6 +181,7 @@ def test_a_service_that_asks_for_a_key_gets_it(page, locked_service: tuple[str, 
     url, key = locked_service
     page.goto(url)
     page.wait_for_selector("#keys:not([hidden])")
+    shot(page, "key")
     page.fill("#key", "nonsense")
     page.keyboard.press("Enter")
     page.wait_for_selector("#key-problem:not(:empty)")
