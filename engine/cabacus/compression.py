@@ -13,15 +13,16 @@ from cabacus.archive import tensors_of
 from cabacus.errors import InputError
 from cabacus.exact import Coded, code_exactly, least_bytes
 from cabacus.files import Source, Tensors, atomic_writer, read
-from cabacus.jobs import Job, Made, make
+from cabacus.jobs import Job, Made
 from cabacus.judging import judge
 from cabacus.limits import DEFAULT_LIMITS
 from cabacus.options import Candidates, Distortion, Effort, Options, Quantizer
+from cabacus.outcomes import Choice
 from cabacus.parallel import each
 from cabacus.planning import Plan, plan
 from cabacus.report import Report
 from cabacus.reporting import report_of
-from cabacus.search import Choice, search
+from cabacus.search import search
 
 __all__ = ["Compressed", "compress", "load"]
 
@@ -154,8 +155,7 @@ def _make_all(planned: Plan, meter: _Meter) -> dict[str, Made]:
         choices = _decide(planned, meter.passed)
 
         def work(job: Job, threads: int, choices: dict[str, Choice] = choices) -> Made:
-            choice = choices[job.name]
-            made = make(job.eased(choice.ease), choice.step, choice.tool, threads, choice.levels)
+            made = choices[job.name].made(job, threads)
             meter.made(job.size)
             return made
 

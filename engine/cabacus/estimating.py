@@ -14,9 +14,10 @@ from cabacus.errors import InputError
 from cabacus.files import Source
 from cabacus.jobs import Job, Trial, sampled, try_step
 from cabacus.options import Options
+from cabacus.outcomes import Outcome
 from cabacus.parallel import each
 from cabacus.planning import plan
-from cabacus.search import SAMPLE, Outcome, search
+from cabacus.search import SAMPLE, search
 
 __all__ = ["Estimate", "estimate"]
 

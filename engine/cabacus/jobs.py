@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,20 @@ from cabacus.exact import Coded, Manner, nonzero
 from cabacus.options import Candidates, Quantizer
 from cabacus.weighing import Eta, Weighing
 
-__all__ = ["AUTO", "RATE_WEIGHTS", "Coding", "Job", "Made", "Tool", "Trial", "make", "restored", "sampled", "try_step"]
+__all__ = [
+    "AUTO",
+    "RATE_WEIGHTS",
+    "Coding",
+    "Job",
+    "Made",
+    "Tool",
+    "Trial",
+    "finish",
+    "make",
+    "restored",
+    "sampled",
+    "try_step",
+]
 
 Tool = Literal["round", "greedy", "trellis"]
 
@@ -30,9 +43,11 @@ RATE_WEIGHTS: Final[dict[Tool, float]] = {"round": 0.0, "greedy": 0.115, "trelli
 At high rates 6.02 dB cost a bit, so that -dD/dR = 2 ln 2 D: with D = step^2 / 12 that is 0.115 step^2, and 0.36 step^2
 with the D of eight trellis states. Near 1 bit, more than 0.25 lets sizes jump: zeros that are cheap become cheaper."""
 
-_LARGEST_LEVEL = 1 << 30
-"""Levels are 32-bit integers; half of that leaves room for the quantizer's choices."""
-_FLOAT = np.float32 | np.float64
+_LARGEST_LEVEL = 1 << 28
+"""The core takes weights of up to 2^29 steps; half of that leaves room for the rounding of a step."""
+_SORTED_ROWS = 1 << 14
+"""Up to so many rows a sample has of all energies; of more it has so many that any will do."""
+_Float = TypeVar("_Float", np.float32, np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +80,8 @@ class Job:
     `energy` is sum w^2, `weighted_energy` the same with the eta of `weighing`, relative to its mean `mean_eta`.
     `bound` is the largest error that a weight may have, `max_error` what is left of it before rounding to the type.
     `apart`: its rules set its quality, not the model's target. `ease` is a factor of the quantizer's own c.
-    `weight` is eta of the tensor as a whole; `copies` counts the tensors of the model that are this one. `span` and
-    `share` are those of a sample: the elements in scan order, and weights of the tensor per weight of it.
+    `weight` is eta of the tensor as a whole; `copies` counts the tensors of the model that are this one. `rows` and
+    `share` are those of a sample: rows of the matrix form, and weights of the tensor per weight of it.
     """
 
     name: str
@@ -88,7 +103,7 @@ class Job:
     apart: bool = False
     ease: float = 1.0
     s: int | None = None
-    span: slice = field(default_factory=lambda: slice(None))
+    rows: npt.NDArray[np.intp] | None = None
     share: float = 1.0
 
     @property
@@ -124,7 +139,7 @@ class Job:
     def eta(self) -> Eta | None:
         """Return eta in scan order; None where all weights count the same."""
         found = self.weighing.eta(self.name, self.shape, self.axes)
-        return found if found is None else Eta(np.ascontiguousarray(found.relative[self.span]), found.mean)
+        return found if found is None else Eta(_chosen(found.relative, self), found.mean)
 
     def blank(self) -> _core.Record:
         """Return the record of a tensor whose levels are all zero: it needs no bytes."""
@@ -163,6 +178,8 @@ class Trial:
     weighted: float
     nonzero: int
     entropy_bits: float
+    payload: bytes | None = field(default=None, repr=False, compare=False)
+    """The slices, where they were made."""
 
     @property
     def levels(self) -> _core.LevelCoding | None:
@@ -196,13 +213,14 @@ def try_step(
     levels: _core.LevelCoding | None = None,
     exact: bool = False,
 ) -> Trial:
-    """Return what a step costs, without keeping the bytes; sizes may be estimates unless `exact`.
+    """Return what a step costs; sizes may be estimates, and the slices not made, unless `exact`.
 
     With `levels`, the coder's parameters are those.
 
     Errors are the core's, of values that are not rounded to the type yet, where that is as good: in float32 and wider.
     """
-    encoded, record = _encode(job, step, tool, threads, levels, payload=exact or job.dtype.itemsize < 4)
+    payload = exact or job.dtype.itemsize < 4
+    encoded, record = _encode(job, step, tool, threads, levels, payload=payload)
     squared, weighted = encoded.squared_error, encoded.weighted_error
     if job.dtype.itemsize < 4:
         found = _difference(job, record, encoded.payload, threads)
@@ -216,27 +234,31 @@ def try_step(
         weighted=weighted,
         nonzero=encoded.nonzero,
         entropy_bits=encoded.entropy_bits,
+        payload=encoded.payload if payload else None,
     )
 
 
 def make(job: Job, step: float, tool: Tool, threads: int = 1, levels: _core.LevelCoding | None = None) -> Made:
     """Return the tensor quantized with a step and coded."""
     started = time.perf_counter()
-    encoded, record = _encode(job, step, tool, threads, levels, payload=True)
-    payload = encoded.payload
-    found = _difference(job, record, payload, threads)
-    if not encoded.nonzero:
-        record = job.blank()
-    pieces = (payload,) if encoded.nonzero else ()
+    trial = try_step(job, step, tool, threads, levels=levels, exact=True)
+    return replace(finish(trial, threads), seconds=time.perf_counter() - started)
+
+
+def finish(trial: Trial, threads: int = 1) -> Made:
+    """Return what a trial with its slices has made; nothing is coded again."""
+    started = time.perf_counter()
+    job, payload = trial.job, trial.payload
+    assert payload is not None
+    pieces = (payload,) if trial.nonzero else ()
     # Of a difference, what counts is the sum; the levels alone would say how much has changed.
-    left = encoded.nonzero if job.base is None else nonzero(job.tensor)
-    coded = Coded(record, pieces, left, encoded.entropy_bits)
+    left = trial.nonzero if job.base is None else nonzero(job.tensor)
     return Made(
         job=job,
-        step=job.usable(step),
-        tool=tool,
-        coded=coded,
-        difference=found,
+        step=trial.step,
+        tool=trial.tool,
+        coded=Coded(trial.record, pieces, left, trial.entropy_bits),
+        difference=_difference(job, trial.record, b"".join(pieces), threads),
         seconds=time.perf_counter() - started,
     )
 
@@ -250,14 +272,19 @@ def restored(made: Made, threads: int = 1) -> Tensor:
 
 
 def sampled(job: Job, weights: int) -> Job:
-    """Return a job of about so many of the job's weights, whole rows from its middle; itself where it has no more."""
+    """Return a job of about so many of the job's weights, rows of all energies; itself where half of it is no more."""
     columns = job.columns
-    rows = max(weights // columns, 1)
-    if rows * columns * 2 > job.size:
+    rows = job.size // columns
+    stride = rows // max(weights // columns, 1)
+    if stride < 2 or job.rows is not None:
         return job
-    start = (job.size // columns - rows) // 2 * columns
-    span = slice(start, start + rows * columns)
-    part = replace(job, span=span, share=job.size / (rows * columns))
+    order = np.arange(rows)
+    if rows <= _SORTED_ROWS:
+        matrix = job.coded().reshape(rows, columns)
+        # The core's sums, so that every platform takes the same rows.
+        order = np.argsort([measures.moments(row).energy for row in matrix], kind="stable")
+    chosen = np.sort(order[stride // 2 :: stride])
+    part = replace(job, rows=chosen, share=rows / chosen.size)
     values, eta = part.weights(), part.eta()
     return replace(
         part,
@@ -267,7 +294,12 @@ def sampled(job: Job, weights: int) -> Job:
 
 
 def _flat(tensor: Tensor, job: Job) -> npt.NDArray[np.float32] | npt.NDArray[np.float64]:
-    return scan.to_scan(to_float(tensor, tensor=job.name), job.axes)[job.span]
+    return _chosen(scan.to_scan(to_float(tensor, tensor=job.name), job.axes), job)
+
+
+def _chosen(flat: npt.NDArray[_Float], job: Job) -> npt.NDArray[_Float]:
+    """Of flat elements in scan order, those of the job's rows."""
+    return flat if job.rows is None else flat.reshape(-1, job.columns)[job.rows].reshape(-1)
 
 
 def _encode(

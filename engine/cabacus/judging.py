@@ -10,10 +10,10 @@ import numpy as np
 from cabacus.dtypes import Tensor
 from cabacus.errors import InputError
 from cabacus.files import Tensors
-from cabacus.jobs import Job, Made, make, restored
+from cabacus.jobs import Job, Made, restored
+from cabacus.outcomes import Choice, start_scale
 from cabacus.parallel import each
 from cabacus.planning import Plan
-from cabacus.search import Choice, start_scale
 
 __all__ = ["judge", "made_model"]
 
@@ -61,8 +61,7 @@ def made_model(plan: Plan, choices: Mapping[str, Choice]) -> tuple[Tensors, dict
     """Return the model as it comes back after compression with these choices, and its quantized tensors."""
 
     def work(job: Job, threads: int) -> tuple[Tensor, Made]:
-        choice = choices[job.name]
-        made = make(job.eased(choice.ease), choice.step, choice.tool, threads, choice.levels)
+        made = choices[job.name].made(job, threads)
         return restored(made, threads), made
 
     jobs = list(plan.jobs.values())

@@ -14,7 +14,7 @@ from cabacus.bases import digest
 from cabacus.container import ALIAS
 from cabacus.dtypes import BY_NAME, DType, Tensor, as_bytes, dtype_name, to_float
 from cabacus.errors import InputError
-from cabacus.exact import Coded, Manner, code_exactly, has_bits, zero
+from cabacus.exact import Coded, Manner, code_exactly, has_bits, nonzero, zero
 from cabacus.files import Tensors
 from cabacus.jobs import Coding, Job
 from cabacus.limits import DEFAULT_LIMITS
@@ -275,7 +275,9 @@ def _job(
         mean_eta=1.0 if eta is None else eta.mean,
     )
     # sigma compares all weights of the model as it is; importance goes on top of the mode of distortion.
-    mode = 1.0 if weighing.sigma is not None else tensor_weight(options.distortion, found.energy, tensor.size)
+    mode = 1.0
+    if weighing.sigma is None:
+        mode = tensor_weight(options.distortion, found.energy, tensor.size, nonzero(tensor))
     job = _against_base(replace(job, weight=mode * job.mean_eta), base)
     return _aimed(job, options)
 

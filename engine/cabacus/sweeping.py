@@ -19,10 +19,11 @@ from cabacus.interpolation import Interpolation
 from cabacus.jobs import Job, try_step
 from cabacus.judging import made_model
 from cabacus.options import Candidates, Distortion, Effort, Options, Quantizer
+from cabacus.outcomes import Choice
 from cabacus.parallel import each
 from cabacus.planning import Plan, equation_2, plan
 from cabacus.report import Curve, CurvePoint
-from cabacus.search import Choice, search
+from cabacus.search import search
 from cabacus.tables import rate
 
 __all__ = ["sweep"]
