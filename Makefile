@@ -81,7 +81,8 @@ fuzz-api: $(VENV)/.ready ## Send the API made-up requests for a minute, and 10,0
 
 bench: $(VENV)/.ready ## Measure sizes and speeds on the tensors of ../shared/bench
 	python ../shared/bench/make_tensors.py --out build/bench
-	cd tests/bench && for codec in lossless_int:integers lossy_rd:trellis many_tensors:integers; do \
+	cd tests/bench && export BENCH_TENSORS=../../build/bench && \
+	for codec in lossless_int:integers lossless_f32:floats lossy_rd:trellis many_tensors:integers; do \
 	    python ../../../shared/bench/$${codec%:*}.py --tensors ../../build/bench --name cabacus --codec bench_codecs:$${codec#*:}; \
 	done
 

@@ -208,6 +208,9 @@ void bind_record(py::module_& module) {
         .def_readwrite("step", &Record::step)
         .def_readwrite("offset", &Record::offset)
         .def_readwrite("entries", &Record::entries)
+        .def_readwrite("float_flags", &Record::float_flags)
+        .def_readwrite("lowest", &Record::lowest)
+        .def_readwrite("last", &Record::last)
         .def_readwrite("row_width", &Record::row_width)
         .def_readwrite("slice_rows", &Record::slice_rows)
         .def_readwrite("slice_bytes", &Record::slice_bytes)
@@ -215,7 +218,7 @@ void bind_record(py::module_& module) {
         .def("__repr__", [](const py::object& self) {
             return describe(self, py::cast(Record{}),
                             {"name", "dtype", "shape", "coding", "delta", "alias", "axes", "levels", "step", "offset",
-                             "entries", "row_width", "slice_rows", "slice_bytes", "start"});
+                             "entries", "float_flags", "lowest", "last", "row_width", "slice_rows", "slice_bytes", "start"});
         });
 }
 

@@ -1,8 +1,10 @@
-// encode_levels, encode_weights, decode_levels, decode_weights, moments, simd. The contract is _core.pyi.
+// encode_levels, encode_weights, encode_exact, their decoders, moments, simd. The contract is _core.pyi.
 #include "bindings.hpp"
 #include "cabacus/container.hpp"
 #include "cabacus/container_rules.hpp"
 #include "cabacus/error.hpp"
+#include "cabacus/exact_decoder.hpp"
+#include "cabacus/exact_encoder.hpp"
 #include "cabacus/moments.hpp"
 #include "cabacus/tensor_decoder.hpp"
 #include "cabacus/tensor_encoder.hpp"
@@ -195,6 +197,52 @@ void decode_weights(const py::object& data, const cabacus::Record& record, std::
     cabacus::decode_weights(run, record.step, threads, record.name, weights);
 }
 
+template <typename Bits>
+py::tuple encode_exact(const Flat<Bits>& elements, std::uint8_t dtype, std::size_t columns,
+                       const std::optional<Pinned>& fixed, const std::string& effort, int threads) {
+    const std::size_t count = checked_size(elements, columns);
+    const cabacus::DType* type = cabacus::find_dtype(dtype);
+    if (type == nullptr || type->kind != cabacus::DTypeKind::floating || type->bytes != sizeof(Bits)) {
+        throw py::value_error("the elements are not of that type");
+    }
+    const cabacus::EncodeOptions options = options_of(columns, std::nullopt, fixed, effort, threads, true);
+    const Bits* data = elements.data();
+    cabacus::EncodedExact made;
+    {
+        const py::gil_scoped_release unlocked;
+        made = cabacus::encode_exact(data, count, type->mantissa_bits, options);
+    }
+    py::dict fields;
+    fields["entries"] = made.exact.bits;
+    fields["float_flags"] = made.exact.flags;
+    fields["lowest"] = made.exact.lowest;
+    fields["offset"] = made.exact.center;
+    fields["last"] = made.exact.last;
+    return py::make_tuple(std::move(made.tensor), std::move(fields));
+}
+
+template <typename Bits>
+void decode_exact(const py::object& data, const cabacus::Record& record, std::size_t first, std::size_t slices,
+                  Flat<Bits>& out, int threads) {
+    const BufferBytes bytes(data);
+    if (record.coding != cabacus::Coding::exact_float || cabacus::dtype_of(record).bytes != sizeof(Bits)) {
+        throw py::value_error("the record has no exact floats of that size");
+    }
+    try {
+        cabacus::check_parameters(record);
+        cabacus::check_exact_float(record);
+    } catch (const cabacus::FormatError& error) {
+        throw py::value_error(error.what());
+    }
+    const cabacus::SliceRun run = run_of(record, weights_of(record), first, slices, bytes.span());
+    if (out.ndim() != 1 || static_cast<std::size_t>(out.size()) != run_weights(run)) {
+        throw py::value_error("out must be flat and hold the elements of these slices");
+    }
+    Bits* elements = out.mutable_data();
+    const py::gil_scoped_release unlocked;
+    cabacus::decode_exact(run, cabacus::exact_float_of(record), threads, record.name, elements);
+}
+
 template <typename Real>
 std::tuple<double, double, std::int64_t> moments(const Flat<Real>& weights) {
     const Real* data = weights.data();
@@ -214,6 +262,14 @@ void bind_real(py::module_& module) {
     module.def("decode_weights", &decode_weights<Real>, py::arg("data"), py::arg("record"), py::arg("first_slice"),
                py::arg("slices"), py::arg("out").noconvert(), py::arg("threads") = 1);
     module.def("moments", &moments<Real>, py::arg("weights").noconvert());
+}
+
+template <typename Bits>
+void bind_exact(py::module_& module) {
+    module.def("encode_exact", &encode_exact<Bits>, py::arg("elements").noconvert(), py::kw_only(), py::arg("dtype"),
+               py::arg("columns"), py::arg("fixed") = py::none(), py::arg("effort") = "default", py::arg("threads") = 1);
+    module.def("decode_exact", &decode_exact<Bits>, py::arg("data"), py::arg("record"), py::arg("first_slice"),
+               py::arg("slices"), py::arg("out").noconvert(), py::arg("threads") = 1);
 }
 
 }  // namespace
@@ -240,5 +296,8 @@ void bind_levels(py::module_& module) {
                py::arg("slices"), py::arg("threads") = 1);
     bind_real<float>(module);
     bind_real<double>(module);
+    bind_exact<std::uint16_t>(module);
+    bind_exact<std::uint32_t>(module);
+    bind_exact<std::uint64_t>(module);
     module.def("simd", [] { return std::string("scalar"); });
 }

@@ -59,9 +59,15 @@ class Record:
     levels: LevelCoding
     step: float
     offset: int
-    """What is added to every level: of an integer tensor (coding 1), or for the index of its entry (coding 3)."""
+    """What is added to every level: of an integer tensor (coding 1), or for an index of exponents or entries (2, 3)."""
     entries: int
     """Codebook entries (coding 3); mantissa bits kept (coding 2)."""
+    float_flags: int
+    """Of coding 2: 1, zeros have signs; 2, or all their bits; 4, ends are coded."""
+    lowest: int
+    """Of coding 2: the exponent field of index 1."""
+    last: int
+    """Of coding 2: the place of level 0 among ends, where those are coded."""
     row_width: int
     """Weights of a scan row."""
     slice_rows: int
@@ -156,6 +162,30 @@ def decode_weights(
     threads: int = 1,
 ) -> None:
     """The weights of whole slices in scan order into `out`, flat: float64 step x level, rounded once to out's type."""
+
+def encode_exact(
+    elements: npt.NDArray[np.uint16] | npt.NDArray[np.uint32] | npt.NDArray[np.uint64],
+    *,
+    dtype: int,
+    columns: int,
+    fixed: dict[str, int] | None = None,
+    effort: Literal["fast", "default", "max"] = "default",
+    threads: int = 1,
+) -> tuple[Encoded, dict[str, int]]:
+    """Code floats, given as bits, flat in scan order (FORMAT 6.2). The dict has the record's fields of coding 2.
+
+    `dtype` is the id of a floating type of that size. The figures of Encoded are those of the exponents.
+    """
+
+def decode_exact(
+    data: Buffer,
+    record: Record,
+    first_slice: int,
+    slices: int,
+    out: npt.NDArray[np.uint16] | npt.NDArray[np.uint32] | npt.NDArray[np.uint64],
+    threads: int = 1,
+) -> None:
+    """The bits of the elements of whole slices in scan order into `out`, flat. Raises FormatFault."""
 
 def moments(weights: npt.NDArray[np.float32] | npt.NDArray[np.float64]) -> tuple[float, float, int]:
     """(sum w^2, max |w|, index of the first NaN or infinity or -1) of flat weights, summed in a fixed order."""

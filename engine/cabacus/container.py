@@ -18,6 +18,7 @@ __all__ = [
     "ALIAS",
     "CODEBOOK",
     "CODINGS",
+    "EXACT",
     "LEVELS",
     "RAW",
     "ZERO",
@@ -32,6 +33,7 @@ CODINGS = ("raw", "levels", "float", "codebook", "zero", "alias")
 """Names of the codings by id (FORMAT 3.2)."""
 RAW: Final = 0
 LEVELS: Final = 1
+EXACT: Final = 2
 CODEBOOK: Final = 3
 ZERO: Final = 4
 ALIAS: Final = 5

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cabacus import _core, scan
-from cabacus.container import ALIAS, CODEBOOK, LEVELS, RAW, ZERO, faults, layout
+from cabacus.container import ALIAS, CODEBOOK, EXACT, LEVELS, RAW, ZERO, faults, layout
 from cabacus.dtypes import (
     BY_ID,
     Array,
@@ -164,6 +164,16 @@ def _codebook(extent: Extent) -> Tensor:
     return from_bits(bits.astype(dtype.storage, copy=False), dtype.name)
 
 
+def _exact(extent: Extent) -> Tensor:
+    dtype, (first, count) = extent.dtype, extent.slices()
+    per_slice, _ = layout(extent.record)
+    bits = np.empty(_elements(extent, first, count), f"uint{8 * dtype.itemsize}")
+    _core.decode_exact(_at(extent, first), extent.record, first, count, bits, extent.threads)
+    inside = slice(extent.start - first * per_slice, extent.stop - first * per_slice)
+    part = bits if inside.stop - inside.start == bits.size else bits[inside].copy()
+    return from_bits(part.view(dtype.storage), dtype.name)
+
+
 def _raw(extent: Extent) -> Tensor:
     itemsize = extent.dtype.itemsize
     start, stop = extent.start * itemsize, extent.stop * itemsize
@@ -195,7 +205,6 @@ def _zero(extent: Extent) -> Tensor:
 
 
 def _unknown(extent: Extent) -> Tensor:
-    # Coding 2 will be the core's decode_exact_float, here.
     raise UnsupportedError(
         f"tensor {extent.record.name!r} is coded in a way that this version does not know", tensor=extent.record.name
     )
@@ -204,7 +213,7 @@ def _unknown(extent: Extent) -> Tensor:
 _DECODERS: dict[int, Callable[[Extent], Tensor]] = {
     RAW: _raw,
     LEVELS: _integers,
-    2: _unknown,
+    EXACT: _exact,
     CODEBOOK: _codebook,
     ZERO: _zero,
     ALIAS: _unknown,

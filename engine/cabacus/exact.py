@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cabacus import _core, scan
-from cabacus.container import CODEBOOK, LEVELS, RAW, ZERO, bytes_alone
+from cabacus.container import CODEBOOK, EXACT, LEVELS, RAW, ZERO, bytes_alone
 from cabacus.decoding import RAW_SLICE_BYTES
 from cabacus.dtypes import BY_NAME, Array, DType, RawTensor, Tensor, as_bytes, dtype_name
 from cabacus.measures import CHUNK, chunks
@@ -220,6 +220,26 @@ def _sortable(bits: Array, dtype: DType) -> Array:
     return np.where(bits & sign, below, bits ^ sign)
 
 
+def _exact(name: str, tensor: Tensor, manner: Manner) -> Coded | None:
+    dtype = BY_NAME[dtype_name(tensor)]
+    if dtype.kind != "float" or dtype.itemsize == 1:
+        return None  # a codebook has all of a byte's
+    bits = as_bytes(tensor).view(f"uint{8 * dtype.itemsize}").reshape(tensor.shape)
+    flat = np.ascontiguousarray(scan.to_scan(bits, manner.axes))
+    encoded, fields = _core.encode_exact(
+        flat,
+        dtype=dtype.id,
+        columns=scan.columns(tensor.shape, manner.axes),
+        fixed=manner.fixed,
+        effort=manner.effort,
+        threads=manner.threads,
+    )
+    record = _record(name, tensor, EXACT, encoded=encoded, axes=manner.axes)
+    for field_, value in fields.items():
+        setattr(record, field_, value)
+    return Coded(record, (encoded.payload,), nonzero(tensor))
+
+
 def _distinct(bits: Array) -> tuple[Array, npt.NDArray[np.int64]] | None:
     """The distinct values, sorted, and how often each occurs; None where a codebook cannot hold them."""
     values, counts = bits[:0], np.empty(0, np.int64)
@@ -239,5 +259,5 @@ def _ideal_bytes(values: Array, counts: npt.NDArray[np.int64], itemsize: int) ->
     return values.size * itemsize + bits / 8
 
 
-_CODERS: tuple[Callable[[str, Tensor, Manner], Coded | None], ...] = (_raw, _levels, _codebook)
-"""Those that may apply; each returns None where it does not. Coding 2, exact floats, belongs here."""
+_CODERS: tuple[Callable[[str, Tensor, Manner], Coded | None], ...] = (_raw, _levels, _exact, _codebook)
+"""Those that may apply; each returns None where it does not."""

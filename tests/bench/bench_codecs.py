@@ -3,6 +3,7 @@
     python lossless_int.py --codec bench_codecs:integers --name cabacus        (this folder on the path)
     python many_tensors.py --codec bench_codecs:integers
     python lossy_rd.py     --codec bench_codecs:trellis                        or bench_codecs:greedy
+    python lossless_f32.py --codec bench_codecs:floats
 
 `integers` counts the payload with its checksum and 14 bytes for the parameters that its record holds; `many` and the
 lossy ones count whole files.
@@ -10,7 +11,10 @@ lossy ones count whole files.
 
 from __future__ import annotations
 
+import json
+import math
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -77,6 +81,41 @@ class Lossy:
         return len(data), dict(cabacus.decompress(data))
 
 
+class Floats:
+    """For lossless_f32.py, which has the tensors of a set as one buffer: whole files, with the tensors' own shapes."""
+
+    def __init__(self, effort: str) -> None:
+        self.effort: Any = effort
+        self._shapes = _shapes()
+
+    def encode(self, raw: bytes) -> bytes:
+        """Return a file of the tensors that the buffer has."""
+        flat = np.frombuffer(raw, np.float32)
+        tensors, start = {}, 0
+        for name, shape in self._shapes[len(raw)].items():
+            stop = start + math.prod(shape)
+            tensors[name] = flat[start:stop].reshape(shape)
+            start = stop
+        return cabacus.compress(tensors, rules=["*:keep"], effort=self.effort, threads=1).data
+
+    def decode(self, data: bytes) -> bytes:
+        """Return the tensors' elements, one after the other."""
+        return b"".join(array.tobytes() for array in cabacus.decompress(data, threads=1).values())
+
+
+def _shapes() -> dict[int, dict[str, tuple[int, ...]]]:
+    """Names and shapes of the sets by their bytes; the two federated updates are alike in both."""
+    folder = Path(os.environ["BENCH_TENSORS"])
+    index = json.loads((folder / "sets.json").read_text())
+    found = {}
+    for entry in index.values():
+        if entry["kind"] == "float":
+            with np.load(folder / entry["file"]) as arrays:
+                shapes = {key: arrays[key].shape for key in arrays.files}
+            found[4 * sum(math.prod(shape) for shape in shapes.values())] = shapes
+    return found
+
+
 def integers() -> Integers:
     """Integers at the default effort, or at that of EFFORT in the environment."""
     return Integers(os.environ.get("EFFORT", "default"))
@@ -90,6 +129,11 @@ def greedy() -> Lossy:
 def trellis() -> Lossy:
     """Dependent quantization."""
     return Lossy("trellis", _rate_weight())
+
+
+def floats() -> Floats:
+    """Floats kept exactly, at the default effort or at that of EFFORT; BENCH_TENSORS has the tensors."""
+    return Floats(os.environ.get("EFFORT", "default"))
 
 
 def _rate_weight() -> float | None:

@@ -18,7 +18,7 @@ from cabacus.dtypes import as_bytes
 from cabacus.errors import CorruptError, FormatError, InputError, LimitError
 from cabacus.files import Kind
 
-SLICES = {"long": (6000, 400), "raw": (5000, 900)}
+SLICES = {"long": (6000, 400), "raw": (5000, 450)}
 
 
 def weights(*shape: int, seed: int = 0) -> npt.NDArray[np.float32]:
@@ -32,7 +32,8 @@ def model() -> dict[str, Any]:
     shared = weights(30, 40, seed=2)
     return {
         "long": weights(*SLICES["long"]),
-        "raw": weights(*SLICES["raw"], seed=3),
+        "raw": generator.integers(-(1 << 62), 1 << 62, SLICES["raw"]),
+        "exact": weights(2600, 900, seed=3),
         "turned": weights(20, 30, 5, seed=4),
         "axis": weights(20, 30, 5, seed=9),
         "half": weights(50, 60, seed=5).astype(np.float16),
@@ -49,7 +50,7 @@ def model() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def packed(model: dict[str, Any]) -> bytes:
-    rules = ["raw:keep", "few:keep", ("turned", {"axes": [0, 2, 1]}), ("axis", {"axes": [2, 0, 1]})]
+    rules = ["exact:keep", "few:keep", ("turned", {"axes": [0, 2, 1]}), ("axis", {"axes": [2, 0, 1]})]
     return cabacus.compress(model, step=0.02, rules=rules, metadata={"a": "b"}).data
 
 
@@ -63,7 +64,7 @@ def test_an_archive_is_a_container_of_names(packed: bytes, model: dict[str, Any]
     assert archive.base is None
     assert str(len(packed)) in repr(archive)
     codings = {name: archive.info(name).coding for name in archive}
-    assert set(codings.values()) == {"levels", "raw", "codebook", "zero", "alias"}
+    assert set(codings.values()) == {"levels", "raw", "float", "codebook", "zero", "alias"}
     assert archive.info("again").alias == "tied"
 
 

@@ -21,6 +21,7 @@ def small() -> bytes:
         "levels": generator.normal(0, 1, (6, 10)).astype(np.float32),
         "half": generator.normal(0, 1, (3, 4)).astype(np.float16),
         "raw": generator.normal(0, 1, 9),
+        "floats": generator.normal(0, 1, (15, 10)).astype(np.float32),
         "book": np.tile(np.array([0.3, 0.7, 0.1], np.float32), 60),
         "ints": np.arange(12, dtype=np.int16) ** 2,
         "flags": np.array([True, False]),
@@ -28,7 +29,7 @@ def small() -> bytes:
         "tied": shared,
         "again": shared,
     }
-    return cabacus.compress(tensors, step=0.25, rules=["book:keep"], metadata={"k": "v"}).data
+    return cabacus.compress(tensors, step=0.25, rules=["book:keep", "floats:keep"], metadata={"k": "v"}).data
 
 
 DATA = small()
@@ -36,7 +37,7 @@ DATA = small()
 
 def test_the_sample_has_every_coding() -> None:
     codings = {row.coding for row in cabacus.inspect(DATA).tensors}
-    assert codings == {"levels", "raw", "codebook", "zero", "alias"}
+    assert codings == {"levels", "raw", "float", "codebook", "zero", "alias"}
 
 
 @pytest.mark.parametrize("mask", [0x01, 0x80, 0xFF])
@@ -73,7 +74,7 @@ def test_a_damaged_tensor_leaves_the_others_whole() -> None:
     damaged = bytearray(DATA)
     damaged[-1] ^= 1  # the checksum of the last slice, which is of "tied"
     archive = cabacus.open(bytes(damaged))
-    for name in ("levels", "half", "raw", "book", "ints", "flags", "zero"):
+    for name in ("levels", "half", "raw", "floats", "book", "ints", "flags", "zero"):
         archive.tensor(name)
     for name in ("tied", "again"):
         with pytest.raises(FormatError) as caught:

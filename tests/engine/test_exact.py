@@ -9,8 +9,8 @@ import pytest
 
 import cabacus
 from cabacus import _core
-from cabacus.container import CODEBOOK
-from cabacus.dtypes import BY_NAME, as_bytes, from_bits
+from cabacus.container import CODEBOOK, EXACT
+from cabacus.dtypes import BY_NAME, as_bytes, cast_from_float, from_bits
 from cabacus.exact import Manner, code_exactly
 
 
@@ -52,3 +52,34 @@ def test_codebooks_of_every_type_come_back(dtype: str) -> None:
     tensor = from_bits(np.frombuffer(elements, kind.storage).reshape(40, 50), dtype)
     model = cabacus.compress({"w": tensor}, rules=["*:keep"]).data
     assert as_bytes(cabacus.decompress(model)["w"]).tobytes() == elements
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("shape", [(), (1,), (7,), (60, 70), (3, 1, 500)])
+def test_floats_as_trained_take_fewer_bytes_or_are_raw(dtype: str, shape: tuple[int, ...]) -> None:
+    tensor = cast_from_float(np.random.default_rng(4).normal(0, 0.02, shape), dtype)
+    model = cabacus.compress({"w": tensor}, rules=["*:keep"])
+    assert as_bytes(cabacus.decompress(model.data)["w"]).tobytes() == as_bytes(tensor).tobytes()
+    used = model.report.tensors[0].coding
+    assert used == ("float" if tensor.size > 1000 and dtype != "float16" else used)
+    assert len(model.data) <= tensor.nbytes + 60
+
+
+def test_a_part_of_exact_floats_is_read_alone() -> None:
+    tensor = np.random.default_rng(5).normal(0, 0.02, (3000, 1000)).astype(np.float32)
+    tensor[1500:, :] = np.nan
+    model = cabacus.compress({"w": tensor}, rules=["*:keep"]).data
+    archive = cabacus.open(model)
+    for start, stop in ((0, 3000), (1499, 1501), (2999, 3000), (7, 7)):
+        assert archive.rows("w", start, stop).tobytes() == tensor[start:stop].tobytes()
+    assert cabacus.decompress(model, threads=3)["w"].tobytes() == tensor.tobytes()
+
+
+def test_exact_floats_of_other_types_are_refused() -> None:
+    """The binding checks what it is given: no file says so."""
+    with pytest.raises(ValueError, match="not of that type"):
+        _core.encode_exact(np.zeros(3, np.uint32), dtype=BY_NAME["float64"].id, columns=3)
+    record = _core.Record(name="w", dtype=BY_NAME["float32"].id, shape=(3,), coding=EXACT, row_width=3, slice_rows=1)
+    record.slice_bytes, record.entries, record.lowest = [4], 24, 1
+    with pytest.raises(ValueError, match="fewer mantissa bits"):
+        _core.decode_exact(bytes(4), record, 0, 1, np.empty(3, np.uint32))

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from reference.container import LEVELS, Coding, ParameterSet, parse
+from reference.container import EXACT_FLOAT, LEVELS, Coding, ParameterSet, Record, parse
 from reference.decoder import Tensor, decode
 from reference.elements import DTYPES, IDS, encode_float, float_of
 from reference.encoder import encode_slice
+from reference.floats import encode_part
 from reference.levels import GREATEST, decode_slice, multiples
 from reference.reading import Fault, crc32c
 from reference.writer import Entry, Fields, sealed, write_file
@@ -253,6 +254,8 @@ def fields_of(record: Any) -> list[Any]:
     if record.coding in (1, 2, 3):
         levels = record.levels
         common += [own_coding(levels) if isinstance(levels, _core.LevelCoding) else levels]
+    if record.coding == 2:
+        common += [record.float_flags, record.lowest, record.last]
     if isinstance(record, _core.Record):
         return [*common, record.offset, record.entries, record.alias]
     return [*common, record.offset or record.center, record.entries or record.mantissa_bits, record.alias]
@@ -277,6 +280,59 @@ def test_whole_files(data: st.DataObject) -> None:
     decoded = {name: portrait(one) for name, one in cabacus.decompress(file, base=used).items()}
     own = None if used is None else {name: portrait(one) for name, one in base.items()}
     assert decode(file, own) == decoded
+
+
+@quick
+@given(st.data())
+def test_exact_floats(data: st.DataObject) -> None:
+    """Any bits of every type with exponents, through both encoders and both decoders."""
+    name = data.draw(st.sampled_from(["float16", "bfloat16", "float32", "float64"]))
+    dtype = DTYPES[IDS[name]]
+    elements = data.draw(exact_elements(name))
+    count = len(elements) // dtype.bytes
+    columns = data.draw(st.integers(1, count))
+    bits = np.frombuffer(elements, f"<u{dtype.bytes}")
+    made, fields = _core.encode_exact(bits, dtype=IDS[name], columns=columns, effort="fast")
+    one = ParameterSet(dtype, EXACT_FLOAT, False, None, None, None, own_coding(made.levels))
+    known = {"mantissa_bits": fields["entries"], "center": fields["offset"]}
+    known |= {key: fields[key] for key in ("float_flags", "lowest", "last")}
+    width = made.row_width
+    record = Record("w", dtype, EXACT_FLOAT, False, None, one.levels, (count,), row_width=width, **known)
+    parts = pieces([elements[at : at + dtype.bytes] for at in range(0, len(elements), dtype.bytes)], count)
+    assert [part[:-4] for part in split(made.payload, made.slice_bytes)] == [
+        encode_part(record, part) for part in parts
+    ]
+    entry = Entry("w", (count,), row_width=0 if width == count else width, slices=(made.payload[:-4],), **known)
+    file = write_file([one], [entry])
+    expected = {"w": Tensor(name, (count,), elements)}
+    assert decode(file) == expected
+    assert {key: portrait(one) for key, one in cabacus.decompress(file).items()} == expected
+    content = bytearray(made.payload[:-4])
+    for _ in range(data.draw(st.integers(1, 2))):
+        content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+    del content[len(content) - data.draw(st.integers(0, 1)) :]
+    broken = write_file([one], [replace(entry, slices=(bytes(content),))])
+    found = outcome(lambda: {key: portrait(one) for key, one in cabacus.decompress(broken).items()})
+    assert found == outcome(lambda: decode(broken))
+
+
+@st.composite
+def exact_elements(draw: st.DrawFn, name: str) -> bytes:
+    """Elements of a type, as bytes: any bits, or those of numbers with zeros among them, or of numbers on a grid."""
+    generator = np.random.default_rng(draw(st.integers(0, 1 << 32)))
+    count, size = draw(st.integers(1, 300)), DTYPES[IDS[name]].bytes
+    kind = draw(st.sampled_from(["bits", "sparse", "negative zeros", "grid", "zeros"]))
+    if kind == "bits":
+        return generator.bytes(count * size)
+    values = generator.normal(0, draw(st.sampled_from([1e-42, 1e-3, 1.0, 1e6])), count)
+    if kind == "grid":
+        values = np.round(values * 256) / 256
+    elif kind != "bits":
+        values *= generator.random(count) < (0.0 if kind == "zeros" else 0.2)
+    if kind == "sparse":
+        values += 0.0
+    with np.errstate(over="ignore"):
+        return as_bytes(cast_from_float(values, name)).tobytes()
 
 
 def portrait(tensor: Any) -> Tensor:
@@ -327,6 +383,8 @@ def test_parameters_that_no_file_may_have_are_refused(wrong: dict[str, int]) -> 
         _core.decode_levels(bytes(4), record, 0, 1)
 
 
-@pytest.mark.parametrize("name", ["reading", "decoder", "container", "elements", "levels", "encoder", "writer"])
+@pytest.mark.parametrize(
+    "name", ["reading", "decoder", "container", "elements", "levels", "encoder", "floats", "writer"]
+)
 def test_examples_run(name: str) -> None:
     assert doctest.testmod(importlib.import_module(f"reference.{name}")).failed == 0

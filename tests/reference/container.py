@@ -11,6 +11,7 @@ from reference.reading import Fault, Reader, crc32c, require, utf8
 
 RAW, LEVELS, EXACT_FLOAT, CODEBOOK, ZERO, ALIAS = range(6)
 DELTA_FLAG, AXES_FLAG, SHAPE_FLAG, STEP_FLAG = 1, 2, 4, 8
+ENDS_FLAG = 4  # of exact floats
 RAW_SLICE_BYTES = 1 << 24
 CHECKSUM_BYTES = 4
 
@@ -70,6 +71,9 @@ class Record:
     step: float = 0.0
     offset: int = 0
     mantissa_bits: int = 0
+    float_flags: int = 0
+    lowest: int = 0
+    last: int = 0
     entries: int = 0
     center: int = 0
     alias: int = 0
@@ -192,7 +196,7 @@ def read_set(reader: Reader, *, has_base: bool, limits: dict[str, int]) -> Param
     dtype = DTYPES[dtype_id]
     require(flags < 16, "a reserved flag of a parameter set is set")
     require(coding != LEVELS or dtype.kind != "complex", "complex numbers have no levels")
-    require(coding != EXACT_FLOAT or dtype.kind == "float", "exact float is for floating-point numbers")
+    require(coding != EXACT_FLOAT or (dtype.kind == "float" and dtype.bytes > 1), "exact float is not for this type")
 
     delta = bool(flags & DELTA_FLAG)
     require(not delta or (dtype.kind == "float" and coding != ALIAS and has_base), "there can be no difference here")
@@ -275,8 +279,7 @@ def read_record(
     elif coding == LEVELS:
         record = replace(record, offset=reader.zigzag())
     elif coding == EXACT_FLOAT:
-        record = replace(record, mantissa_bits=reader.u8())
-        require(record.mantissa_bits <= dtype.mantissa_bits, "the type has fewer mantissa bits")
+        record = read_exact_float(reader, record)
     elif coding == CODEBOOK:
         record = replace(record, entries=reader.varint(), center=reader.varint())
         require(1 <= record.entries <= 65536, "a codebook has 1 to 65536 entries")
@@ -291,6 +294,19 @@ def read_record(
         size = record.elements * dtype.bytes
         record = replace(record, slice_bytes=raw_slices(size))
     return read_slices(reader, record) if has_levels(coding) else record
+
+
+def read_exact_float(reader: Reader, record: Record) -> Record:
+    """The fields of section 6.2."""
+    bits, flags, lowest, center = reader.u8(), reader.u8(), reader.varint(), reader.varint()
+    last = reader.varint() if flags & ENDS_FLAG else 0
+    greatest = (1 << record.dtype.exponent_bits) - 1
+    require(bits <= record.dtype.mantissa_bits, "the type has fewer mantissa bits")
+    require(flags < 8 and flags & 3 != 3, "a reserved flag of exact floats is set")
+    require(1 <= lowest <= greatest, "the lowest exponent is none of the type")
+    require(center <= greatest - lowest + 1, "the center is no index")
+    require(not flags & ENDS_FLAG or 1 <= last <= greatest + bits, "the place of end 0 is none")
+    return replace(record, mantissa_bits=bits, float_flags=flags, lowest=lowest, center=center, last=last)
 
 
 def raw_slices(size: int) -> tuple[int, ...]:

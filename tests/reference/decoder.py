@@ -15,10 +15,11 @@ from typing import TypeVar
 
 from reference.container import ALIAS, CHECKSUM_BYTES, CODEBOOK, EXACT_FLOAT, LEVELS, RAW, Record, parse
 from reference.elements import IDS, DType, float_bits, float_of, whole_bits
+from reference.floats import decode_floats
 from reference.levels import decode_slice
-from reference.reading import Fault, crc32c, require
+from reference.reading import Fault, crc32c, require, varint
 
-Number = TypeVar("Number", int, float)
+Number = TypeVar("Number", int, float, bytes)
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,6 @@ def digest(tensors: Mapping[str, Tensor]) -> bytes:
         found.update(b"".join(varint(number) for number in (len(tensor.shape), *tensor.shape)))
         found.update(tensor.data)
     return found.digest()
-
-
-def varint(number: int) -> bytes:
-    """The fewest groups of seven bits, lowest first."""
-    groups = [number >> shift & 0x7F for shift in range(0, max(number.bit_length(), 1), 7)]
-    return bytes([group | 0x80 for group in groups[:-1]] + groups[-1:])
 
 
 def slices_of(data: bytes, record: Record) -> list[bytes]:
@@ -110,7 +105,7 @@ def decode_bits(record: Record, slices: list[bytes]) -> bytes:
     """The elements of all codings but levels times a step."""
     dtype = record.dtype
     if record.coding == EXACT_FLOAT:
-        raise Fault("unsupported", "exact float is reserved")
+        return b"".join(unscanned(record, decode_floats(record, slices)))
     if record.coding == RAW:
         elements = b"".join(slices)
         check_bools(dtype, elements)

@@ -43,6 +43,12 @@ def crc32c(data: bytes) -> int:
     return crc ^ 0xFFFFFFFF
 
 
+def varint(number: int) -> bytes:
+    """The fewest groups of seven bits, lowest first."""
+    groups = [number >> shift & 0x7F for shift in range(0, max(number.bit_length(), 1), 7)]
+    return bytes([group | 0x80 for group in groups[:-1]] + groups[-1:])
+
+
 def utf8(data: bytes) -> str:
     """The text of these bytes. Python's codec is as strict as the format: no surrogates, no overlong forms."""
     try:

@@ -6,10 +6,9 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reference.container import ALIAS, CODEBOOK, EXACT_FLOAT, LEVELS, ParameterSet, has_levels, has_step
-from reference.decoder import varint
+from reference.container import ALIAS, CODEBOOK, ENDS_FLAG, EXACT_FLOAT, LEVELS, ParameterSet, has_levels, has_step
 from reference.elements import IDS, DType
-from reference.reading import crc32c
+from reference.reading import crc32c, varint
 
 
 @dataclass(frozen=True)
@@ -63,6 +62,9 @@ class Entry:
     entries: int = 0
     center: int = 0
     mantissa_bits: int = 0
+    float_flags: int = 0
+    lowest: int = 1
+    last: int = 0
     alias: int = 0
     row_width: int = 0
     slice_rows: int = 0
@@ -151,6 +153,11 @@ def write_record(out: Fields, entry: Entry, one: ParameterSet) -> None:
         out.add(varint(zigzag), f"{who}offset: {entry.offset}")
     elif one.coding == EXACT_FLOAT:
         out.integer(entry.mantissa_bits, 1, f"{who}bits")
+        out.integer(entry.float_flags, 1, f"{who}flags")
+        out.varint(entry.lowest, f"{who}lowest")
+        out.varint(entry.center, f"{who}center")
+        if entry.float_flags & ENDS_FLAG:
+            out.varint(entry.last, f"{who}last")
     elif one.coding == CODEBOOK:
         out.varint(entry.entries, f"{who}entries")
         out.varint(entry.center, f"{who}center")

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from reference.container import ALIAS, CODEBOOK, EXACT_FLOAT, LEVELS, RAW, ZERO, Coding, ParameterSet
-from reference.decoder import varint
 from reference.encoder import encode_slice
+from reference.reading import varint
 from reference.writer import Entry, Field, Fields, sealed, write_header, write_payload, write_preamble
-from vectors.good import a_set, slices_of
+from vectors.good import EXACT, a_set, exact_entry, slices_of
 from vectors.text import Vector
 
 CODING = Coding(flags=2, prefixes=3, width=8)
@@ -159,7 +159,6 @@ def headers() -> list[Vector]:
         unsupported("dtype-small", "a type below a byte.", header_of(raw("a"), "set 0 dtype", b"\x30")),
         unsupported("coding", "an unknown coding.", header_of(raw("a"), "set 0 coding", b"\6")),
         unsupported("context", "an unknown context set.", header_of(levels(), "set 0 context", b"\4")),
-        unsupported("exact-float", "coding 2 is reserved.", exact_float()),
     ]
 
 
@@ -180,11 +179,6 @@ def axes_rank() -> Fields:
 def alias_of_difference() -> Fields:
     sets = [a_set("float32", ZERO), a_set("float32", ALIAS, delta=True)]
     return parts(sets, [Entry("a", (2,)), Entry("b", (2,), 1)], base=bytes(32)).file()
-
-
-def exact_float() -> Fields:
-    one = a_set("float32", EXACT_FLOAT, CODING)
-    return parts([one], [Entry("w", (2,), mantissa_bits=23, slices=(b"",))]).file()
 
 
 def records() -> list[Vector]:
@@ -278,6 +272,73 @@ def streams() -> list[Vector]:
     ]
 
 
+def exact_floats() -> list[Vector]:
+    """Section 6.2."""
+    numbers = [f32(value) for value in (1.0, -1.5, 0.0, 3.0)]
+    plain = exact(numbers, mantissa_bits=2, lowest=127)
+    ends = exact(numbers, mantissa_bits=2, lowest=127, float_flags=4, last=128)
+    zeros = exact(numbers[2:3], mantissa_bits=2, float_flags=4, last=128)
+    content = plain.payload.fields[0].data
+    words = 1 + content[0]
+    end = ends.payload.fields[0].data
+    none = zeros.payload.fields[0].data
+    assert none[1] == 0
+    return [
+        bad("exact-of-bytes", "exact floats of one byte.", header_of(plain, "set 0 dtype", b"\x20")),
+        bad("exact-bits", "24 mantissa bits of float32.", header_of(plain, "'w' bits", b"\x18")),
+        bad("exact-flags", "two ways to keep zeros.", header_of(plain, "'w' flags", b"\3")),
+        bad("exact-flags-reserved", "a reserved flag.", header_of(plain, "'w' flags", b"\x08")),
+        bad("exact-lowest", "exponent field 0 is that of index 0.", header_of(plain, "'w' lowest", b"\0")),
+        bad("exact-lowest-great", "exponent field 256 of float32.", header_of(plain, "'w' lowest", varint(256))),
+        bad("exact-center", "a center above the greatest index.", header_of(plain, "'w' center", varint(130))),
+        bad("exact-last", "a place below the first.", header_of(ends, "'w' last", b"\0")),
+        bad("exact-last-great", "a place above the last.", header_of(ends, "'w' last", varint(258))),
+        bad("exact-index", "an index above the greatest.", header_of(plain, "'w' center", varint(129))),
+        bad(
+            "exact-index-negative",
+            "an index below 0.",
+            exact_slice(numbers, exponents((1, -1, 0, 2)) + content[words:]),
+        ),
+        bad("exact-end", "a mantissa that ends above its bits.", header_of(ends, "'w' last", varint(120))),
+        bad("exact-end-below", "a mantissa that ends below its bits.", header_of(ends, "'w' last", varint(131))),
+        bad("exact-ends-of-nothing", "ends where all elements are 0.", ends_of_nothing(none)),
+        bad("exact-words-long", "exponents longer than their slice.", exact_slice(numbers, b"\x7f" + content[1:])),
+        bad("exact-ends-long", "ends longer than their slice.", exact_slice(numbers, end[:1] + b"\x7f" + end[2:], 4)),
+        bad("exact-no-part", "a slice without a byte.", exact_slice(numbers, b"")),
+        bad("exact-stored-short", "a byte too few.", exact_slice(numbers, content[:-1])),
+        bad("exact-stored-long", "a byte too many.", exact_slice(numbers, content + b"\0")),
+        bad("exact-stored-bits", "a bit above the last number.", stored_bits(numbers, content)),
+    ]
+
+
+def exact(numbers: list[bytes], **fields: int) -> Parts:
+    return parts([a_set("float32", EXACT_FLOAT, EXACT)], [exact_entry("w", "float32", numbers, **fields)])
+
+
+def exact_slice(numbers: list[bytes], content: bytes, flags: int = 0) -> Fields:
+    """The numbers' file with another slice."""
+    entry = exact_entry("w", "float32", numbers, mantissa_bits=2, lowest=127, float_flags=flags, last=flags and 128)
+    changed = Entry(**{**vars(entry), "slices": (content,)})
+    return parts([a_set("float32", EXACT_FLOAT, EXACT)], [changed]).file()
+
+
+def exponents(levels: tuple[int, ...]) -> bytes:
+    words = encode_slice(EXACT, levels, len(levels))
+    return varint(len(words)) + words
+
+
+def ends_of_nothing(content: bytes) -> Fields:
+    wrong = content[:1] + b"\2" + content[2:] + b"\0\1"
+    entry = exact_entry("w", "float32", [bytes(4)], mantissa_bits=2, float_flags=4, last=128)
+    changed = Entry(**{**vars(entry), "slices": (wrong,)})
+    return parts([a_set("float32", EXACT_FLOAT, EXACT)], [changed]).file()
+
+
+def stored_bits(numbers: list[bytes], content: bytes) -> Fields:
+    """Three numbers of three bits leave seven bits of the second byte."""
+    return exact_slice(numbers, content[:-1] + bytes([content[-1] | 0x80]))
+
+
 def bad(name: str, about: str, fields: Fields, fault: str = "corrupt") -> Vector:
     return Vector(f"bad-{name}", about, fields, fault=fault)
 
@@ -287,5 +348,5 @@ def unsupported(name: str, about: str, fields: Fields) -> Vector:
 
 
 def vectors() -> list[Vector]:
-    sections: list[Callable[[], list[Vector]]] = [files, headers, records, streams]
+    sections: list[Callable[[], list[Vector]]] = [files, headers, records, exact_floats, streams]
     return [vector for section in sections for vector in section()]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-from reference.container import ALIAS, CODEBOOK, LEVELS, RAW, ZERO, Coding, ParameterSet
+from reference.container import ALIAS, CODEBOOK, EXACT_FLOAT, LEVELS, RAW, ZERO, Coding, ParameterSet, Record
 from reference.decoder import Tensor, digest
 from reference.elements import DTYPES, IDS, float_bits, whole_bits
 from reference.encoder import encode_slice
+from reference.floats import encode_part
 from reference.levels import multiples
 from reference.writer import Entry, Fields, sealed, write_header, write_payload, write_preamble
 from vectors.text import Vector
@@ -258,6 +259,89 @@ def numbers() -> list[Vector]:
     return [rounding, whole, codebook, difference]
 
 
+def exact_entry(
+    name: str,
+    dtype: str,
+    elements: Sequence[bytes],
+    shape: tuple[int, ...] = (),
+    slice_rows: int = 0,
+    width: int = 0,
+    **fields: int,
+) -> Entry:
+    """A tensor of exact floats, in scan order, of the set of that number; `width` is the natural one."""
+    shape = shape or (len(elements),)
+    width = width or (len(elements) // shape[0] if len(shape) > 1 else len(elements))
+    fields = {"lowest": 1, **fields}
+    kept = {key: value for key, value in fields.items() if key != "set"}
+    record = Record(name, DTYPES[IDS[dtype]], EXACT_FLOAT, False, None, EXACT, shape, row_width=width, **kept)
+    per_slice = slice_rows * width or len(elements)
+    parts = [elements[begin : begin + per_slice] for begin in range(0, len(elements), per_slice)]
+    slices = tuple(encode_part(record, part) for part in parts)
+    return Entry(name, shape, slice_rows=slice_rows, slices=slices, **fields)
+
+
+EXACT = Coding(flags=2, golomb=1, prefixes=5, width=12)
+
+
+def exact_floats() -> list[Vector]:
+    """Section 6.2."""
+    codes = {
+        # 1, -1, 0, -0, 2, 0.5, infinities, NaNs with payloads, subnormals.
+        "float16": "003C 00BC 0000 0080 0040 0038 007C 00FC 017C FFFF 0100 FF83",
+        "bfloat16": "803F 80BF 0000 0080 0040 003F 807F 80FF 817F FFFF 0100 7F80",
+        "float32": "0000803F 000080BF 00000000 00000080 00000040 0000003F 0000807F 000080FF 0100807F FFFFFFFF 01000000",
+        "float64": "000000000000F03F 000000000000F0BF 0000000000000080 010000000000F07F FFFFFFFFFFFFFFFF",
+    }
+    whole = {}
+    for name, text in codes.items():
+        data, size = bytes.fromhex(text), DTYPES[IDS[name]].bytes
+        whole[name] = [data[at : at + size] for at in range(0, len(data), size)]
+    types = Vector(
+        "good-exact-types",
+        "exact floats of every type that has them, all bits kept: signed zeros, infinities, NaN, subnormals.",
+        a_file(
+            [a_set(name, EXACT_FLOAT, EXACT) for name in whole],
+            [
+                exact_entry(
+                    name, name, some, set=index, mantissa_bits=DTYPES[IDS[name]].mantissa_bits, float_flags=2, center=15
+                )
+                for index, (name, some) in enumerate(whole.items())
+            ],
+        ),
+        {name: Tensor(name, (len(some),), b"".join(some)) for name, some in whole.items()},
+    )
+    zeros = [struct.pack("<f", value) for value in (0.0, 1.5, 0.0, -2.0, 0.0, 0.0)]
+    signed = [struct.pack("<f", value) for value in (0.0, -0.0, 1.25, -0.0, -3.0, 0.0)]
+    ends = [struct.pack("<f", value) for value in (1.0, -1.5, 0.0, 0.625, -3.0, 0.0, 2.0078125, 1.0)]
+    order = (0, 2, 4, 6, 1, 3, 5, 7)  # scan order goes down the columns
+    scanned = [struct.pack("<f", value) for value in (1.0, 1.5, -2.0, 0.5, 1.25, 0.75, 3.0, -1.0)]
+    fields = {"float_flags": 1, "lowest": 127, "mantissa_bits": 2}
+    kinds = Vector(
+        "good-exact-kinds",
+        "zeros without bits; with signs; ends, some slice of which has none; axes and slices; no elements.",
+        a_file(
+            [a_set("float32", EXACT_FLOAT, EXACT), a_set("float32", EXACT_FLOAT, EXACT, axes=(1, 0))],
+            [
+                exact_entry("zeros", "float32", zeros, mantissa_bits=1, lowest=127),
+                exact_entry("signs", "float32", signed, **fields),
+                exact_entry("ends", "float32", ends, (4, 2), 2, mantissa_bits=8, float_flags=4, lowest=126, last=130),
+                exact_entry("no ends", "float32", zeros[:1], mantissa_bits=0, float_flags=4, lowest=126, last=1),
+                exact_entry("axes", "float32", scanned, (4, 2), 1, 4, set=1, mantissa_bits=3, lowest=126, center=2),
+                Entry("none", (0, 3), lowest=1),
+            ],
+        ),
+        {
+            "zeros": Tensor("float32", (6,), b"".join(zeros)),
+            "signs": Tensor("float32", (6,), b"".join(signed)),
+            "ends": Tensor("float32", (4, 2), b"".join(ends)),
+            "no ends": Tensor("float32", (1,), bytes(4)),
+            "axes": Tensor("float32", (4, 2), b"".join(scanned[order.index(at)] for at in range(8))),
+            "none": Tensor("float32", (0, 3), b""),
+        },
+    )
+    return [types, kinds]
+
+
 FLOATS = [dtype.name for dtype in DTYPES.values() if dtype.kind == "float"]
 INTEGERS = [dtype.name for dtype in DTYPES.values() if dtype.kind in ("bool", "int", "uint")]
 
@@ -379,4 +463,4 @@ def streams() -> list[Vector]:
 
 
 def vectors() -> list[Vector]:
-    return [*containers(), *numbers(), *streams()]
+    return [*containers(), *numbers(), *exact_floats(), *streams()]

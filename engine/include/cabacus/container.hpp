@@ -46,8 +46,11 @@ struct Record {
     std::vector<std::uint32_t> axes;  // the scan's permutation of axes; empty: as they are
     LevelCoding levels;
     double step = 0.0;          // a float32 unless dtype is float64 (levels)
-    std::int64_t offset = 0;    // what is added to every level of an integer tensor; the center (codebook)
+    std::int64_t offset = 0;    // what is added to every level of an integer tensor; the center (codebook, exact_float)
     std::uint32_t entries = 0;  // entries (codebook), mantissa bits kept (exact_float)
+    std::uint8_t float_flags = 0;  // these three: exact_float
+    std::uint32_t lowest = 0;      // the exponent field of index 1
+    std::uint32_t last = 0;        // the place of level 0 among ends
     std::uint64_t row_width = 0;   // elements of a scan row; for `pack`, 0 is the natural width
     std::uint64_t slice_rows = 0;  // scan rows of a slice; for `pack`, 0 is all of them
     std::vector<std::uint64_t> slice_bytes;  // in the payload, checksums included; the codebook is the first slice

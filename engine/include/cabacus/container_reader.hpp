@@ -270,7 +270,7 @@ private:
                     record.step = read_step(record);
                 }
                 break;
-            case Coding::exact_float: record.entries = in_.u8(); break;
+            case Coding::exact_float: read_exact_float(record); break;
             case Coding::codebook: {
                 const std::uint64_t entries = in_.varint();
                 const std::uint64_t center = in_.varint();
@@ -280,6 +280,15 @@ private:
             }
             case Coding::alias: record.alias = in_.varint(); break;
         }
+    }
+
+    void read_exact_float(Record& record) {
+        constexpr std::uint64_t most = std::numeric_limits<std::uint32_t>::max();
+        record.entries = in_.u8();
+        record.float_flags = in_.u8();
+        record.lowest = static_cast<std::uint32_t>(std::min(in_.varint(), most));
+        record.offset = static_cast<std::int64_t>(std::min(in_.varint(), most));
+        if ((record.float_flags & kEnds) != 0) record.last = static_cast<std::uint32_t>(std::min(in_.varint(), most));
     }
 
     void read_geometry(Record& record) {

@@ -4,6 +4,7 @@
 #include "cabacus/container.hpp"
 #include "cabacus/dtype.hpp"
 #include "cabacus/error.hpp"
+#include "cabacus/exact_float.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -92,8 +93,8 @@ inline void check_parameters(const Record& record) {
         throw FormatError(Fault::unsupported, "the coding " + std::to_string(id) + " is unknown");
     }
     require(record.coding != Coding::levels || dtype.kind != DTypeKind::complex, "complex elements have no levels");
-    require(record.coding != Coding::exact_float || dtype.kind == DTypeKind::floating,
-            "the elements are no floating-point numbers");
+    require(record.coding != Coding::exact_float || (dtype.kind == DTypeKind::floating && dtype.bytes > 1),
+            "the elements are no floating-point numbers of two bytes and more");
     require(!record.delta || (dtype.kind == DTypeKind::floating && record.coding != Coding::alias),
             "a difference needs a floating type and no alias");
     require(record.axes.empty() || has_levels(record.coding), "the coding has no axes");
@@ -103,12 +104,30 @@ inline void check_parameters(const Record& record) {
 
 inline void check_step(double step) { require(std::isfinite(step) && step > 0, "the step is not finite and above 0"); }
 
+inline ExactFloat exact_float_of(const Record& record) {
+    const DType& dtype = dtype_of(record);
+    return {dtype.mantissa_bits, exponent_bits_of(dtype), static_cast<int>(record.entries), record.float_flags, record.lowest,
+            static_cast<std::uint32_t>(record.offset), record.last};
+}
+
+inline void check_exact_float(const Record& record) {
+    require(record.entries <= dtype_of(record).mantissa_bits, "the type has fewer mantissa bits");
+    const ExactFloat exact = exact_float_of(record);
+    constexpr std::uint8_t both = kZeroSigns | kZeroWhole;
+    require(exact.flags <= kExactFlags && (exact.flags & both) != both, "the flags of the floats are reserved");
+    const std::uint32_t greatest = exact.greatest_field();
+    require(exact.lowest >= 1 && exact.lowest <= greatest, "the lowest exponent is none of the type");
+    require(record.offset >= 0 && record.offset <= std::int64_t{greatest} - exact.lowest + 1, "the center is no exponent");
+    require(exact.has_ends() ? exact.last >= 1 && exact.last <= greatest + record.entries : exact.last == 0,
+            "the place of the last bits is none");
+}
+
 // What a record says beside its name, its geometry and its slices. check_parameters and extent_of come first.
 inline void check_fields(const Record& record) {
     require(record.axes.empty() || record.axes.size() == record.shape.size(), "axes and shape differ in rank");
     if (has_step(record)) check_step(record.step);
     if (record.coding == Coding::exact_float) {
-        require(record.entries <= dtype_of(record).mantissa_bits, "the type has fewer mantissa bits");
+        check_exact_float(record);
     }
     if (record.coding == Coding::codebook) {
         require(record.entries >= 1 && record.entries <= kMaxEntries, "a codebook has 1 to 65536 entries");

@@ -190,7 +190,13 @@ inline void write_record(ByteWriter& out, const Record& record, const Group& set
                 write_step(out, record);
             }
             break;
-        case Coding::exact_float: out.u8(static_cast<std::uint8_t>(record.entries)); break;
+        case Coding::exact_float:
+            out.u8(static_cast<std::uint8_t>(record.entries));
+            out.u8(record.float_flags);
+            out.varint(record.lowest);
+            out.varint(static_cast<std::uint64_t>(record.offset));
+            if ((record.float_flags & kEnds) != 0) out.varint(record.last);
+            break;
         case Coding::codebook:
             out.varint(record.entries);
             out.varint(static_cast<std::uint64_t>(record.offset));

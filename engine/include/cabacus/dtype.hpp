@@ -15,6 +15,9 @@ struct DType {
     std::uint8_t mantissa_bits;  // stored ones; 0 for other than floating types
 };
 
+// Bits of the exponent of a floating type that has a sign.
+constexpr int exponent_bits_of(const DType& dtype) { return 8 * dtype.bytes - 1 - dtype.mantissa_bits; }
+
 inline constexpr std::uint8_t kFloat64 = 19;
 
 inline constexpr std::array<DType, 23> kDTypes{{

@@ -45,27 +45,36 @@ inline std::span<const std::uint8_t> checked_slice(std::span<const std::uint8_t>
     return body;
 }
 
-// For every slice of the run: `place(position, count)` says where its levels go, `done(position, levels, count)` is told
-// that they are there. Positions count from the run's start.
-template <class Place, class Done>
-void decode_slices(const SliceRun& run, int threads, const std::string& tensor, const Place& place, const Done& done) {
+// `work(position, geometry, bytes)` for every slice of the run, its checksum verified and left out. Positions count from the
+// run's start.
+template <class Work>
+void for_each_slice(const SliceRun& run, int threads, const std::string& tensor, const Work& work) {
     std::vector<std::size_t> offsets(run.bytes.size() + 1, 0);
     for (std::size_t i = 0; i < run.bytes.size(); ++i) {
         offsets[i + 1] = offsets[i] + run.bytes[i];
         if (offsets[i + 1] > run.data.size()) throw FormatError(Fault::truncated, "the data ends within a slice", tensor);
     }
     for_each_piece(run.bytes.size(), threads, [&](std::size_t piece) {
-        const auto words = checked_slice(run.data.subspan(offsets[piece], run.bytes[piece]), tensor);
+        const auto bytes = checked_slice(run.data.subspan(offsets[piece], run.bytes[piece]), tensor);
         const SliceGeometry geometry{run.size(piece), run.row_width, run.coding.lanes()};
-        const std::size_t position = run.begin(piece) - run.begin(0);
-        auto&& levels = place(position, geometry.weights);
         try {
-            decode_slice(geometry, run.coding, words, levels.data());
+            work(run.begin(piece) - run.begin(0), geometry, bytes);
         } catch (const FormatError& error) {
             throw FormatError(error.kind, error.what(), tensor, error.limit);
         }
-        done(position, levels.data(), geometry.weights);
     });
+}
+
+// For every slice: `place(position, count)` says where its levels go, `done(position, levels, count)` is told that they
+// are there.
+template <class Place, class Done>
+void decode_slices(const SliceRun& run, int threads, const std::string& tensor, const Place& place, const Done& done) {
+    for_each_slice(run, threads, tensor,
+                   [&](std::size_t position, const SliceGeometry& geometry, std::span<const std::uint8_t> words) {
+                       auto&& levels = place(position, geometry.weights);
+                       decode_slice(geometry, run.coding, words, levels.data());
+                       done(position, levels.data(), geometry.weights);
+                   });
 }
 
 inline void decode_levels(const SliceRun& run, int threads, const std::string& tensor, std::int32_t* out) {

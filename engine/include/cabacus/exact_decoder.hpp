@@ -1,0 +1,147 @@
+// Decodes slices of exact floats: exponents and ends through the lane coder, the other bits as they are. FORMAT 6.2.
+#pragma once
+
+#include "cabacus/bytes.hpp"
+#include "cabacus/error.hpp"
+#include "cabacus/exact_float.hpp"
+#include "cabacus/geometry.hpp"
+#include "cabacus/lanes/decode.hpp"
+#include "cabacus/tensor_decoder.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+namespace cabacus {
+
+namespace detail {
+
+// The three parts of a slice.
+struct ExactParts {
+    ByteSpan exponents, ends, bits;
+
+    ExactParts(ByteSpan slice, bool has_ends) {
+        ByteReader in(slice, Fault::corrupt);
+        const std::uint64_t exponent_bytes = in.varint();
+        const std::uint64_t end_bytes = has_ends ? in.varint() : 0;
+        exponents = in.bytes(exponent_bytes);
+        ends = in.bytes(end_bytes);
+        bits = in.bytes(in.remaining());
+    }
+};
+
+// Exponent fields out of levels, as far as they are some.
+class FieldOf {
+  public:
+    explicit FieldOf(const ExactFloat& exact)
+        : center_(exact.center), below_(exact.lowest - 1), most_(exact.greatest_field() - below_) {}
+
+    std::uint32_t operator()(std::int32_t level) {
+        // Wraps around for what lies below 0, and is then above the greatest.
+        const std::uint32_t index = static_cast<std::uint32_t>(level) + center_;
+        wrong_ |= index > most_;
+        return index == 0 ? 0 : index + below_;
+    }
+    bool wrong() const { return wrong_; }
+
+  private:
+    std::uint32_t center_;
+    std::uint32_t below_;
+    std::uint32_t most_;  // the greatest index
+    bool wrong_ = false;
+};
+
+template <class Bits>
+Bits element_of(const ExactFloat& exact, std::uint32_t field, std::uint64_t sign, std::uint64_t mantissa) {
+    return static_cast<Bits>(sign << (exact.mantissa_bits + exact.exponent_bits) |
+                             std::uint64_t{field} << exact.mantissa_bits | mantissa);
+}
+
+// `out` may lie where the levels do: an element is written after its level was read.
+template <class Bits>
+bool join(const ExactFloat& exact, const std::int32_t* levels, std::size_t count, ByteSpan stored, Bits* out) {
+    BitReader in(stored);
+    FieldOf field_of(exact);
+    const int zero_mantissa = exact.zero_mantissa();
+    const int zero_width = exact.zero_width();
+    for (std::size_t i = 0; i < count; ++i) {
+        const std::uint32_t field = field_of(levels[i]);
+        const int kept = field == 0 ? zero_mantissa : exact.bits;
+        const std::uint64_t value = in.take(field == 0 ? zero_width : 1 + exact.bits);
+        const std::uint64_t mantissa = (value & ((std::uint64_t{1} << kept) - 1)) << (exact.mantissa_bits - kept);
+        out[i] = element_of<Bits>(exact, field, value >> kept, mantissa);
+    }
+    return in.finished() && !field_of.wrong();
+}
+
+// The same where ends are coded: of a mantissa with ones, the last is not stored and nothing after it.
+template <class Bits>
+bool join_ends(const ExactFloat& exact, const std::int32_t* levels, std::size_t count, const std::int32_t* ends,
+               ByteSpan stored, Bits* out) {
+    BitReader in(stored);
+    FieldOf field_of(exact);
+    bool wrong = false;
+    for (std::size_t i = 0; i < count; ++i) {
+        const std::uint32_t field = field_of(levels[i]);
+        if (field == 0) {
+            const int kept = exact.zero_mantissa();
+            const std::uint64_t value = in.take(exact.zero_width());
+            const std::uint64_t mantissa = (value & ((std::uint64_t{1} << kept) - 1)) << (exact.mantissa_bits - kept);
+            out[i] = element_of<Bits>(exact, 0, value >> kept, mantissa);
+            continue;
+        }
+        const std::int64_t found = std::int64_t{field} + exact.bits - (std::int64_t{*ends++} + exact.last);
+        wrong |= found < 0 || found > exact.bits;
+        const int kept = static_cast<int>(std::clamp<std::int64_t>(found, 0, exact.bits));
+        const int before = std::max(kept - 1, 0);
+        const std::uint64_t value = in.take(1 + before);
+        const std::uint64_t high = value & ((std::uint64_t{1} << before) - 1);
+        const std::uint64_t mantissa = kept == 0 ? 0 : (high << 1 | 1) << (exact.mantissa_bits - kept);
+        out[i] = element_of<Bits>(exact, field, value >> before, mantissa);
+    }
+    return !wrong && in.finished() && !field_of.wrong();
+}
+
+template <class Bits>
+void decode_exact_slice(const SliceGeometry& geometry, const LevelCoding& coding, const ExactFloat& exact, ByteSpan slice,
+                        Bits* out) {
+    const ExactParts parts(slice, exact.has_ends());
+    std::vector<std::int32_t> apart;
+    std::int32_t* levels;
+    if constexpr (sizeof(Bits) == sizeof(std::int32_t)) {
+        levels = reinterpret_cast<std::int32_t*>(out);
+    } else {
+        apart.resize(geometry.weights);
+        levels = apart.data();
+    }
+    decode_slice(geometry, coding, parts.exponents, levels);
+    bool good;
+    if (exact.has_ends()) {
+        const auto zero = -static_cast<std::int64_t>(exact.center);
+        const auto zeros = std::count_if(levels, levels + geometry.weights, [zero](std::int32_t level) { return level == zero; });
+        const SliceGeometry others{geometry.weights - static_cast<std::size_t>(zeros), geometry.row_width, geometry.lanes};
+        std::vector<std::int32_t> ends(others.weights);
+        if (others.weights > 0) decode_slice(others, coding, parts.ends, ends.data());
+        good = (others.weights > 0 || parts.ends.empty()) &&
+               join_ends(exact, levels, geometry.weights, ends.data(), parts.bits, out);
+    } else {
+        good = join(exact, levels, geometry.weights, parts.bits, out);
+    }
+    if (!good) throw FormatError(Fault::corrupt, "a slice of exact floats does not fit together");
+}
+
+}  // namespace detail
+
+// The bits of the elements of a run of slices, in scan order.
+template <class Bits>
+void decode_exact(const SliceRun& run, const ExactFloat& exact, int threads, const std::string& tensor, Bits* out) {
+    static_assert(std::is_unsigned_v<Bits>);
+    for_each_slice(run, threads, tensor, [&](std::size_t position, const SliceGeometry& geometry, ByteSpan slice) {
+        detail::decode_exact_slice(geometry, run.coding, exact, slice, out + position);
+    });
+}
+
+}  // namespace cabacus
