@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from cabacus.service.queue.port import Claim, Queue
-from cabacus.service.removal import remove
+from cabacus.service.removal import remove, remove_orphans
 from cabacus.service.settings import Settings
 from cabacus.service.storage.port import Buckets, Store
 from cabacus.service.worker.notices import Teller
@@ -143,7 +143,8 @@ class Worker:
                 await self._remove_expired()
                 if time.monotonic() >= orphans_due:
                     orphans_due = time.monotonic() + ORPHAN_PERIOD_SECONDS
-                    await self._remove_orphans()
+                    age = self._settings.result_seconds + self._settings.job_seconds + ORPHAN_AGE_SECONDS
+                    await remove_orphans(self._queue, self._store, older_seconds=age)
             except OSError as error:  # ConnectionError is one
                 logger.warning("the sweep waits: %s", error)
             except Exception:
@@ -172,19 +173,6 @@ class Worker:
             for removal in removals:
                 await remove(removal, self._queue, self._store)
             logger.info("%d expired jobs are removed", len(removals))
-
-    async def _remove_orphans(self) -> None:
-        """Uploads that never became jobs because the API was killed, and output of workers that were."""
-        age = self._settings.result_seconds + self._settings.job_seconds + ORPHAN_AGE_SECONDS
-        async for job_id in self._store.folders("jobs", older_seconds=age):
-            if await self._queue.get(job_id) is None:
-                await self._store.delete_below(f"jobs/{job_id}")
-                logger.warning("files of %s had no job and are removed", job_id)
-        async for upload in self._store.folders("uploads", older_seconds=age):
-            names = self._store.folders(f"uploads/{upload}", older_seconds=-age)
-            if not [name async for name in names if await self._queue.needs(f"uploads/{upload}/{name}")]:
-                await self._store.delete_below(f"uploads/{upload}")
-                logger.warning("the upload %s had no job and is removed", upload)
 
     async def _pause(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 STORM = Path(__file__).parent / "storm" / "storm.py"
 PLAN = (
     "--jobs",
@@ -21,15 +23,20 @@ PLAN = (
     "2",
     "--outage",
     "3",
+    "--api-kills",
+    "2",
     "--json",
 )
 
 
-def test_nothing_is_lost_when_workers_and_the_queue_are_killed() -> None:
-    done = subprocess.run([sys.executable, str(STORM), *PLAN], capture_output=True, text=True, timeout=240, check=False)
+@pytest.mark.parametrize("extra", [(), ("--engine",)], ids=["stub", "engine"])
+def test_nothing_is_lost_when_workers_the_api_and_the_queue_are_killed(extra: tuple[str, ...]) -> None:
+    command = [sys.executable, str(STORM), *PLAN, *extra]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
     assert done.stdout, done.stderr
     found = json.loads(done.stdout)
     assert found["worker_kills"] >= 2, found
     assert found["server_restarts"] == 2, found
+    assert found["api_kills"] >= 1, found
     broken = [claim for claim, holds in found["claims"].items() if not holds]
     assert not broken, found
