@@ -16,7 +16,7 @@ from cabacus.service.adapters import open_queue, open_store
 from cabacus.service.api import bases, health, jobs, metrics, page, problems, work
 from cabacus.service.api.access import Access
 from cabacus.service.api.context import Context
-from cabacus.service.api.documentation import complete
+from cabacus.service.api.descriptions import complete
 from cabacus.service.keys import KeyFile, KeyFileError
 from cabacus.service.queue.port import Queue
 from cabacus.service.settings import Settings, SettingsError

@@ -16,7 +16,7 @@ from cabacus.service.api.bases import base_for_job, known_base
 from cabacus.service.api.callers import Caller, Writer
 from cabacus.service.api.context import Context, Current
 from cabacus.service.api.digests import announced
-from cabacus.service.api.documentation import describe_work
+from cabacus.service.api.documentation_work import describe_work
 from cabacus.service.api.options import read_options, read_terms, split_terms
 from cabacus.service.api.preferences import Preference, read_preference, wants_mixed
 from cabacus.service.api.problems import JobFailed

@@ -25,6 +25,7 @@ from safetensors.numpy import save
 import cabacus
 
 AT_ONCE = 4
+FORM = "multipart/form-data; boundary=cut"
 
 
 def corpus() -> dict[str, tuple[list[str], bytes]]:
@@ -48,8 +49,23 @@ def corpus() -> dict[str, tuple[list[str], bytes]]:
         "npz": (takes, npz.getvalue()),
         "npy": (takes, npy.getvalue()),
         "cabac": (gives, cabacus.compress(tensors, snr_db=30).data),
+        "checkpoint": (takes, checkpoint(tensors)),
         "cabac, difference": (gives, cabacus.compress(tensors, snr_db=30, base=tensors).data),
     }
+
+
+def checkpoint(tensors: dict[str, Any]) -> bytes:
+    """A form with an index and two shards."""
+    names = list(tensors)
+    shards = {"m-1.safetensors": names[:2], "m-2.safetensors": names[2:]}
+    index = {"weight_map": {name: shard for shard, part in shards.items() for name in part}}
+    parts = [("model", "model.safetensors.index.json", json.dumps(index).encode())]
+    parts += [("shard", shard, save({name: tensors[name] for name in part})) for shard, part in shards.items()]
+    body = b""
+    for role, name, content in parts:
+        head = f'--cut\r\nContent-Disposition: form-data; name="{role}"; filename="{name}"\r\n\r\n'
+        body += head.encode() + content + b"\r\n"
+    return body + b"--cut--\r\n"
 
 
 def mutated(data: bytes, chance: random.Random) -> bytes:
@@ -93,9 +109,11 @@ async def storm(service: Service, count: int, seed: int) -> dict[str, Any]:
         for number in numbers:
             if number in (count // 4, count - 1):
                 memory.append(service.resident_bytes())
-            paths, data = files[chance.choice(list(files))]
+            kind = chance.choice(list(files))
+            paths, data = files[kind]
             path, body = chance.choice(paths), mutated(data, chance)
-            response = await http.post(path, content=body, headers=headers)
+            sent = {**headers, "Content-Type": FORM} if kind == "checkpoint" else headers
+            response = await http.post(path, content=body, headers=sent)
             refused = response.headers["content-type"] == "application/problem+json"
             code = response.json()["code"] if refused else ""
             statuses[f"{response.status_code} {code}".strip()] += 1
