@@ -91,7 +91,7 @@ def refusals(*codes: str, public: bool = False) -> dict[int | str, Description]:
     return responses
 
 
-def json(description: str, model: type[Any], example: object, headers: Description | None = None) -> Description:
+def json_body(description: str, model: type[Any], example: object, headers: Description | None = None) -> Description:
     found: Description = {"description": description, "model": model}
     found["content"] = {"application/json": {"example": exchanged(example, None, _NULL)}}
     if headers:

@@ -13,7 +13,7 @@ from cabacus.service.api.descriptions import (
     Description,
     binary,
     header,
-    json,
+    json_body,
     refusals,
 )
 from cabacus.service.api.documentation_work import PREFER, RESULTS
@@ -24,7 +24,7 @@ LIST_JOBS: Description = {
     "operation_id": "listJobs",
     "response_class": Response,
     "responses": {
-        200: json("The jobs.", JobList, {"jobs": [JOB]}),
+        200: json_body("The jobs.", JobList, {"jobs": [JOB]}),
         **refusals("invalid_option", "unavailable"),
     },
 }
@@ -32,7 +32,9 @@ GET_JOB: Description = {
     "operation_id": "getJob",
     "response_class": Response,
     "responses": {
-        200: json("The job.", JobView, JOB, {"Link": LINK, "Retry-After": RETRY_AFTER, "Preference-Applied": APPLIED}),
+        200: json_body(
+            "The job.", JobView, JOB, {"Link": LINK, "Retry-After": RETRY_AFTER, "Preference-Applied": APPLIED}
+        ),
         **refusals("job_not_found", "unavailable"),
     },
     "openapi_extra": {"parameters": [PREFER]},
@@ -129,7 +131,7 @@ DELETE_JOB: Description = {
     "status_code": 200,
     "response_class": Response,
     "responses": {
-        200: json("It had not finished, and is cancelled.", JobView, {**QUEUED, "state": "cancelled"}),
+        200: json_body("It had not finished, and is cancelled.", JobView, {**QUEUED, "state": "cancelled"}),
         204: {"description": "It had finished, and is forgotten with its files."},
         **refusals("job_not_found", "unavailable"),
     },
@@ -148,8 +150,8 @@ PUT_BASE: Description = {
     "status_code": 201,
     "response_class": Response,
     "responses": {
-        200: json("It was stored before.", BaseView, _BASE),
-        201: json("It is stored.", BaseView, _BASE),
+        200: json_body("It was stored before.", BaseView, _BASE),
+        201: json_body("It is stored.", BaseView, _BASE),
         **refusals(
             *("bad_digest", "digest_mismatch", "truncated_body", "upload_timeout", "upload_too_large"),
             *("unsupported_format", "unsupported_encoding", "empty_body", "invalid_option", "key_limit"),
@@ -186,7 +188,7 @@ DELETE_BASE: Description = {
 
 HEALTH: Description = {
     "operation_id": "healthz",
-    "responses": {200: json("It answers.", Health, {"status": "ok", "version": "0.1.0"}), **refusals(public=True)},
+    "responses": {200: json_body("It answers.", Health, {"status": "ok", "version": "0.1.0"}), **refusals(public=True)},
 }
 METRICS: Description = {
     "operation_id": "metrics",
@@ -199,7 +201,7 @@ METRICS: Description = {
 READY: Description = {
     "operation_id": "readyz",
     "responses": {
-        200: json("It can take jobs.", Health, {"status": "ready", "version": "0.1.0"}),
+        200: json_body("It can take jobs.", Health, {"status": "ready", "version": "0.1.0"}),
         **refusals("unavailable", public=True),
     },
 }

@@ -12,7 +12,7 @@ from cabacus.service.api.descriptions import (
     RETRY_AFTER,
     Description,
     binary,
-    json,
+    json_body,
     refusals,
 )
 from cabacus.service.api.examples import QUEUED
@@ -102,7 +102,7 @@ def describe_work(kind: Kind) -> Description:
         "content": _result_content(kind),
     }
     queued_headers = {"Location": LOCATION, "Retry-After": RETRY_AFTER, "Link": LINK, "Preference-Applied": APPLIED}
-    queued = json(
+    queued = json_body(
         "Queued: ask at Location. Also when the wait is over.",
         JobView,
         {**QUEUED, "kind": kind},
