@@ -63,7 +63,7 @@ class Record:
     entries: int
     """Codebook entries (coding 3); mantissa bits kept (coding 2)."""
     float_flags: int
-    """Of coding 2: 1, zeros have signs; 2, or all their bits; 4, ends are coded."""
+    """Of coding 2: 1, zeros have signs; 2, or all their bits; 4, ends are coded; 8, level 0 is exponent field 0."""
     lowest: int
     """Of coding 2: the exponent field of index 1."""
     last: int

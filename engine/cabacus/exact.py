@@ -21,6 +21,7 @@ __all__ = ["Coded", "Manner", "code_exactly", "code_integers", "has_bits", "leas
 MOST_ENTRIES = 1 << 16
 """Of a codebook (FORMAT 3.3)."""
 _SAMPLE = 1 << 16
+_FEW_ENTRIES = 256
 _INT32_MAX = (1 << 31) - 1
 
 
@@ -190,21 +191,41 @@ def _codebook(name: str, tensor: Tensor, manner: Manner) -> Coded | None:
     if found is None or _ideal_bytes(*found, dtype.itemsize) > bits.nbytes:
         return None
     values, counts = found
-    # Neighbours in value are neighbours in index, and the most frequent is level 0: levels have signs and magnitudes.
-    order = np.argsort(_sortable(values, dtype))
-    center = int(np.argmax(counts[order]))
-    rank = np.empty(order.size, np.int32)
-    rank[order] = np.arange(order.size, dtype=np.int32) - center
-    flat = scan.to_scan(bits.reshape(tensor.shape), manner.axes)
-    levels = np.empty(flat.size, np.int32)
+    flat, columns = scan.to_scan(bits.reshape(tensor.shape), manner.axes), scan.columns(tensor.shape, manner.axes)
+    orders = _orders(values, counts, dtype)
+    if len(orders) > 1:
+        places = np.searchsorted(values, flat[: max(_SAMPLE // columns, 1) * columns])
+        orders.sort(key=lambda one: sum(manner.encode(_ranks(*one)[places], columns).slice_bytes))
+    order, center = orders[0]
+    rank, levels = _ranks(order, center), np.empty(flat.size, np.int32)
     for part in chunks(flat.size):
         levels[part] = rank[np.searchsorted(values, flat[part])]
-    encoded = manner.encode(levels, scan.columns(tensor.shape, manner.axes))
+    encoded = manner.encode(levels, columns)
     book = values[order].view(np.uint8).data
     pieces = (book, _core.checksum(book).to_bytes(4, "little"), encoded.payload)
     record = _record(name, tensor, CODEBOOK, encoded=encoded, book=len(book) + 4, axes=manner.axes, offset=center)
     record.entries = order.size
     return Coded(record, pieces, nonzero(tensor), encoded.entropy_bits)
+
+
+def _orders(values: Array, counts: npt.NDArray[np.int64], dtype: DType) -> list[tuple[npt.NDArray[np.intp], int]]:
+    """Orders of a codebook that are worth trying, with their centers: by value, and by frequency where entries are few.
+
+    By value neighbours are neighbours, levels have signs and magnitudes, and a layer's rows and columns show. By
+    frequency levels are smaller, and a bin says no more than one thing.
+    """
+    by_value = np.argsort(_sortable(values, dtype))
+    orders = [(by_value, int(np.argmax(counts[by_value])))]
+    if 2 < values.size <= _FEW_ENTRIES:
+        orders.append((np.argsort(-counts, kind="stable"), 0))
+    return orders
+
+
+def _ranks(order: npt.NDArray[np.intp], center: int) -> npt.NDArray[np.int32]:
+    """The level of every distinct value."""
+    rank = np.empty(order.size, np.int32)
+    rank[order] = np.arange(order.size, dtype=np.int32) - center
+    return rank
 
 
 def _sortable(bits: Array, dtype: DType) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import cabacus
-from cabacus import _core
+from cabacus import _core, exact
 from cabacus.container import CODEBOOK, EXACT
 from cabacus.dtypes import BY_NAME, as_bytes, cast_from_float, from_bits
 from cabacus.exact import Manner, code_exactly
@@ -21,7 +21,8 @@ def coded(array: Any) -> tuple[_core.Record, bytes]:
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-def test_a_codebook_is_sorted_by_value_around_the_most_frequent(dtype: str) -> None:
+def test_a_codebook_is_sorted_by_value_around_the_most_frequent(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exact, "_FEW_ENTRIES", 0)
     values = np.array([-np.inf, -2.5, -1e-3, -0.0, 0.0, 1e-3, 0.25, 7.0, np.inf, np.nan], dtype)
     rng = np.random.default_rng(0)
     array = values[rng.choice(10, 4000, p=[0.01, 0.1, 0.1, 0.02, 0.4, 0.15, 0.1, 0.1, 0.01, 0.01])]
@@ -35,11 +36,24 @@ def test_a_codebook_is_sorted_by_value_around_the_most_frequent(dtype: str) -> N
 
 
 @pytest.mark.parametrize("dtype", ["int16", "int64", "uint64"])
-def test_integers_far_apart_are_sorted_as_numbers(dtype: str) -> None:
+def test_integers_far_apart_are_sorted_as_numbers(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exact, "_FEW_ENTRIES", 0)
     low, high = int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
     values = np.array([low, low // 3, 5, high // 2, high], dtype) if low else np.array([0, 5, high // 2, high], dtype)
     record, payload = coded(values[np.random.default_rng(1).choice(len(values), 3000)])
     assert np.frombuffer(payload[: record.slice_bytes[0] - 4], dtype).tolist() == values.tolist()
+
+
+def test_a_codebook_is_sorted_by_frequency_where_that_takes_fewer_bytes() -> None:
+    values = np.arange(40, dtype=np.float32) * 37 % 40 + 0.3  # what is alike in value is not in frequency
+    array = values[np.minimum(np.random.default_rng(1).geometric(0.15, (60, 100)), 40) - 1]
+    record, payload = coded(array)
+    book = np.frombuffer(payload[: record.slice_bytes[0] - 4], np.float32)
+    counts = np.array([np.count_nonzero(array == value) for value in book])
+    assert record.offset == 0
+    assert (np.diff(counts) <= 0).all()
+    levels = _core.decode_levels(payload[record.slice_bytes[0] :], record, 0, 1)
+    assert book[levels].tobytes() == array.tobytes()
 
 
 @pytest.mark.parametrize("dtype", BY_NAME)

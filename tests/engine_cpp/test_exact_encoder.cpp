@@ -67,12 +67,12 @@ TEST(exact_floats_zeros_have_the_bits_that_they_need) {
     std::vector<std::uint32_t> some = numbers(2000, 23);
     for (std::size_t i = 0; i < some.size(); ++i) some[i] = i % 10 == 0 ? some[i] : 0;
     const cabacus::EncodedExact plain = round_trip(some, 23, 20);
-    CHECK_EQUAL(int{plain.exact.flags}, 0);
+    CHECK_EQUAL(int{plain.exact.flags}, int{cabacus::kZeroFirst});
     CHECK(plain.tensor.payload.size() < 2000u * 4 / 8);
     some[1] = 0x80000000;
-    CHECK_EQUAL(int{round_trip(some, 23, 20).exact.flags}, int{cabacus::kZeroSigns});
+    CHECK_EQUAL(round_trip(some, 23, 20).exact.flags & 3, int{cabacus::kZeroSigns});
     some[2] = 1;
-    CHECK_EQUAL(int{round_trip(some, 23, 20).exact.flags}, int{cabacus::kZeroWhole});
+    CHECK_EQUAL(round_trip(some, 23, 20).exact.flags & 3, int{cabacus::kZeroWhole});
     CHECK(round_trip(std::vector<std::uint32_t>(20, 0), 23, 20).tensor.payload.size() < 10);
 }
 

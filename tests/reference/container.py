@@ -11,7 +11,7 @@ from reference.reading import Fault, Reader, crc32c, require, utf8
 
 RAW, LEVELS, EXACT_FLOAT, CODEBOOK, ZERO, ALIAS = range(6)
 DELTA_FLAG, AXES_FLAG, SHAPE_FLAG, STEP_FLAG = 1, 2, 4, 8
-ENDS_FLAG = 4  # of exact floats
+ENDS_FLAG, ZERO_FIRST_FLAG = 4, 8  # of exact floats
 RAW_SLICE_BYTES = 1 << 24
 CHECKSUM_BYTES = 4
 
@@ -302,7 +302,7 @@ def read_exact_float(reader: Reader, record: Record) -> Record:
     last = reader.varint() if flags & ENDS_FLAG else 0
     greatest = (1 << record.dtype.exponent_bits) - 1
     require(bits <= record.dtype.mantissa_bits, "the type has fewer mantissa bits")
-    require(flags < 8 and flags & 3 != 3, "a reserved flag of exact floats is set")
+    require(flags < 16 and flags & 3 != 3, "a reserved flag of exact floats is set")
     require(1 <= lowest <= greatest, "the lowest exponent is none of the type")
     require(center <= greatest - lowest + 1, "the center is no index")
     require(not flags & ENDS_FLAG or 1 <= last <= greatest + bits, "the place of end 0 is none")

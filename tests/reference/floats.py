@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reference.container import ENDS_FLAG, Record
+from reference.container import ENDS_FLAG, ZERO_FIRST_FLAG, Record
 from reference.elements import DType
 from reference.encoder import encode_slice
 from reference.levels import decode_slice
@@ -60,6 +60,23 @@ def decode_floats(record: Record, slices: Sequence[bytes]) -> list[bytes]:
     return elements
 
 
+def index_of(record: Record, level: int) -> int:
+    """The index that a level stands for: the levels fold around the center."""
+    if record.float_flags & ZERO_FIRST_FLAG:
+        if level == 0:
+            return 0
+        level -= 1
+    return record.center - (level + 1) // 2 if level % 2 else record.center + level // 2
+
+
+def level_of(record: Record, field: int) -> int:
+    zero_first = bool(record.float_flags & ZERO_FIRST_FLAG)
+    if zero_first and field == 0:
+        return 0
+    away = (field - record.lowest + 1 if field else 0) - record.center
+    return (2 * away if away >= 0 else -2 * away - 1) + zero_first
+
+
 def decode_part(record: Record, content: bytes, count: int) -> list[bytes]:
     assert record.levels is not None
     reader = Reader(content)
@@ -71,7 +88,8 @@ def decode_part(record: Record, content: bytes, count: int) -> list[bytes]:
     stored = Bits(reader.take(reader.left()))
 
     levels = decode_slice(exponents, record.levels, count, record.row_width)
-    indices = [level + record.center for level in levels]
+    require(all(level >= 0 for level in levels), "the level of an exponent is negative")
+    indices = [index_of(record, level) for level in levels]
     greatest = (1 << record.dtype.exponent_bits) - 1
     require(all(0 <= index <= greatest - record.lowest + 1 for index in indices), "an index is beyond the exponents")
     fields = [0 if index == 0 else record.lowest + index - 1 for index in indices]
@@ -110,7 +128,7 @@ def encode_part(record: Record, elements: Sequence[bytes]) -> bytes:
     value = size = 0
     for element in elements:
         sign, field, mantissa = split(record.dtype, element)
-        levels.append((field - record.lowest + 1 if field else 0) - record.center)
+        levels.append(level_of(record, field))
         width = 1 + record.mantissa_bits if field else zero_width(record)
         if field and has_ends:
             trailing = (mantissa & -mantissa).bit_length() - 1

@@ -287,7 +287,7 @@ def exact_floats() -> list[Vector]:
         bad("exact-of-bytes", "exact floats of one byte.", header_of(plain, "set 0 dtype", b"\x20")),
         bad("exact-bits", "24 mantissa bits of float32.", header_of(plain, "'w' bits", b"\x18")),
         bad("exact-flags", "two ways to keep zeros.", header_of(plain, "'w' flags", b"\3")),
-        bad("exact-flags-reserved", "a reserved flag.", header_of(plain, "'w' flags", b"\x08")),
+        bad("exact-flags-reserved", "a reserved flag.", header_of(plain, "'w' flags", b"\x10")),
         bad("exact-lowest", "exponent field 0 is that of index 0.", header_of(plain, "'w' lowest", b"\0")),
         bad("exact-lowest-great", "exponent field 256 of float32.", header_of(plain, "'w' lowest", varint(256))),
         bad("exact-center", "a center above the greatest index.", header_of(plain, "'w' center", varint(130))),
@@ -297,7 +297,12 @@ def exact_floats() -> list[Vector]:
         bad(
             "exact-index-negative",
             "an index below 0.",
-            exact_slice(numbers, exponents((1, -1, 0, 2)) + content[words:]),
+            exact_slice(numbers, exponents((2, 2, 1, 4)) + content[words:]),
+        ),
+        bad(
+            "exact-level-negative",
+            "a level of exponents below 0.",
+            exact_slice(numbers, exponents((2, -2, 0, 4)) + content[words:]),
         ),
         bad("exact-end", "a mantissa that ends above its bits.", header_of(ends, "'w' last", varint(120))),
         bad("exact-end-below", "a mantissa that ends below its bits.", header_of(ends, "'w' last", varint(131))),

@@ -315,14 +315,14 @@ def exact_floats() -> list[Vector]:
     ends = [struct.pack("<f", value) for value in (1.0, -1.5, 0.0, 0.625, -3.0, 0.0, 2.0078125, 1.0)]
     order = (0, 2, 4, 6, 1, 3, 5, 7)  # scan order goes down the columns
     scanned = [struct.pack("<f", value) for value in (1.0, 1.5, -2.0, 0.5, 1.25, 0.75, 3.0, -1.0)]
-    fields = {"float_flags": 1, "lowest": 127, "mantissa_bits": 2}
+    fields = {"float_flags": 9, "lowest": 127, "mantissa_bits": 2}
     kinds = Vector(
         "good-exact-kinds",
         "zeros without bits; with signs; ends, some slice of which has none; axes and slices; no elements.",
         a_file(
             [a_set("float32", EXACT_FLOAT, EXACT), a_set("float32", EXACT_FLOAT, EXACT, axes=(1, 0))],
             [
-                exact_entry("zeros", "float32", zeros, mantissa_bits=1, lowest=127),
+                exact_entry("zeros", "float32", zeros, mantissa_bits=1, lowest=127, center=1),
                 exact_entry("signs", "float32", signed, **fields),
                 exact_entry("ends", "float32", ends, (4, 2), 2, mantissa_bits=8, float_flags=4, lowest=126, last=130),
                 exact_entry("no ends", "float32", zeros[:1], mantissa_bits=0, float_flags=4, lowest=126, last=1),

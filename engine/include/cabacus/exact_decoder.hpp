@@ -37,11 +37,14 @@ struct ExactParts {
 class FieldOf {
   public:
     explicit FieldOf(const ExactFloat& exact)
-        : center_(exact.center), below_(exact.lowest - 1), most_(exact.greatest_field() - below_) {}
+        : center_(exact.center), below_(exact.lowest - 1), most_(exact.greatest_field() - below_),
+          zero_first_((exact.flags & kZeroFirst) != 0 ? 1 : 0) {}
 
     std::uint32_t operator()(std::int32_t level) {
-        // Wraps around for what lies below 0, and is then above the greatest.
-        const std::uint32_t index = static_cast<std::uint32_t>(level) + center_;
+        // 0, 1, 2, 3, 4 are 0, -1, 1, -2, 2 from the center. What lies below 0 wraps around, and is above the greatest.
+        const std::uint32_t fold = static_cast<std::uint32_t>(level) - zero_first_;
+        const std::uint32_t around = center_ + ((fold >> 1) ^ (0u - (fold & 1)));
+        const std::uint32_t index = static_cast<std::uint32_t>(level) < zero_first_ ? 0 : around;
         wrong_ |= index > most_;
         return index == 0 ? 0 : index + below_;
     }
@@ -51,6 +54,7 @@ class FieldOf {
     std::uint32_t center_;
     std::uint32_t below_;
     std::uint32_t most_;  // the greatest index
+    std::uint32_t zero_first_;
     bool wrong_ = false;
 };
 
@@ -120,8 +124,9 @@ void decode_exact_slice(const SliceGeometry& geometry, const LevelCoding& coding
     decode_slice(geometry, coding, parts.exponents, levels);
     bool good;
     if (exact.has_ends()) {
-        const auto zero = -static_cast<std::int64_t>(exact.center);
-        const auto zeros = std::count_if(levels, levels + geometry.weights, [zero](std::int32_t level) { return level == zero; });
+        FieldOf field_of(exact);
+        const auto zeros = std::count_if(levels, levels + geometry.weights,
+                                         [&field_of](std::int32_t level) { return field_of(level) == 0; });
         const SliceGeometry others{geometry.weights - static_cast<std::size_t>(zeros), geometry.row_width, geometry.lanes};
         std::vector<std::int32_t> ends(others.weights);
         if (others.weights > 0) decode_slice(others, coding, parts.ends, ends.data());

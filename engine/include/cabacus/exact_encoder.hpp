@@ -63,14 +63,15 @@ class ExactStatistics {
         exact.exponent_bits = std::countr_zero(fields_.size());
         exact.bits = most_kept_;
         if (subnormal_) {
-            exact.flags = kZeroWhole;
+            exact.flags |= kZeroWhole;
         } else if (negative_zero_) {
-            exact.flags = kZeroSigns;
+            exact.flags |= kZeroSigns;
         }
         const auto first = std::find_if(fields_.begin() + 1, fields_.end(), [](std::uint64_t count) { return count != 0; });
         if (first != fields_.end()) exact.lowest = static_cast<std::uint32_t>(first - fields_.begin());
-        const auto most = static_cast<std::uint32_t>(std::max_element(fields_.begin(), fields_.end()) - fields_.begin());
-        exact.center = most == 0 ? 0 : most - exact.lowest + 1;
+        const auto most = std::max_element(fields_.begin() + 1, fields_.end());
+        if (*most > 0) exact.center = static_cast<std::uint32_t>(most - fields_.begin()) - exact.lowest + 1;
+        if (fields_[0] > *most / 4) exact.flags |= kZeroFirst;
         if (ends_pay()) {
             exact.flags |= kEnds;
             // Places count from the last mantissa bit that is kept.
@@ -105,8 +106,11 @@ class ExactStatistics {
 };
 
 inline std::int32_t level_of(const ExactFloat& exact, std::uint32_t field) {
+    const bool zero_first = (exact.flags & kZeroFirst) != 0;
+    if (field == 0 && zero_first) return 0;
     const std::uint32_t index = field == 0 ? 0 : field - exact.lowest + 1;
-    return static_cast<std::int32_t>(index) - static_cast<std::int32_t>(exact.center);
+    const std::int32_t from = static_cast<std::int32_t>(index) - static_cast<std::int32_t>(exact.center);
+    return (from < 0 ? -2 * from - 1 : 2 * from) + (zero_first ? 1 : 0);
 }
 
 inline std::int32_t end_of(const ExactFloat& exact, const FloatParts& parts) {
@@ -150,6 +154,13 @@ std::vector<std::uint8_t> encode_exact_slice(const SliceGeometry& geometry, cons
     return out.take();
 }
 
+// Lanes by the whole size, of which their ends take a thousandth: what decides about the speed are the exponents.
+inline int exact_lanes(std::size_t bytes) {
+    int lanes = 1;
+    while (lanes < kMaxLanes && bytes / 3000 >= static_cast<std::size_t>(2 * lanes)) lanes *= 2;
+    return lanes;
+}
+
 }  // namespace detail
 
 // `elements`: the bits of count >= 1 numbers in scan order. The tensor's histogram figures are those of the exponents.
@@ -171,7 +182,9 @@ EncodedExact encode_exact(const Bits* elements, std::size_t count, int mantissa_
     }
     seen.largest = std::max(seen.largest, farthest_end);
     const std::size_t sampled = detail::sample_size(count, options.columns, options.effort);
-    made.tensor = detail::plan(options, seen, {levels.data(), sampled});
+    EncodeOptions how = options;
+    if (!how.fixed.lanes && !how.coding) how.fixed.lanes = detail::exact_lanes(count * sizeof(Bits));
+    made.tensor = detail::plan(how, seen, {levels.data(), sampled});
     const LevelCoding coding = made.tensor.coding;
     made.tensor = detail::encode_slices(
         count, std::move(made.tensor), options.threads,

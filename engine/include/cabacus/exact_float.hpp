@@ -17,7 +17,8 @@ namespace cabacus {
 inline constexpr std::uint8_t kZeroSigns = 1;  // elements of exponent field 0 have a sign, and no mantissa
 inline constexpr std::uint8_t kZeroWhole = 2;  // they have all bits; else they are +0
 inline constexpr std::uint8_t kEnds = 4;       // the last one of each mantissa is coded as a level
-inline constexpr std::uint8_t kExactFlags = 7;
+inline constexpr std::uint8_t kZeroFirst = 8;  // level 0 is exponent field 0
+inline constexpr std::uint8_t kExactFlags = 15;
 
 struct ExactFloat {
     int mantissa_bits = 0;  // of the type
@@ -25,7 +26,7 @@ struct ExactFloat {
     int bits = 0;  // of the mantissa kept, <= mantissa_bits
     std::uint8_t flags = 0;
     std::uint32_t lowest = 1;  // the exponent field of index 1; that of index 0 is 0
-    std::uint32_t center = 0;  // the index of level 0
+    std::uint32_t center = 0;  // the index that the levels fold around
     std::uint32_t last = 0;    // the place of level 0, where ends are coded
 
     std::uint32_t greatest_field() const { return (1u << exponent_bits) - 1; }
