@@ -1,7 +1,8 @@
 """What other codings of the same levels take: the columns that a table of sizes is to be read against.
 
 Each function takes integer levels of any shape and returns bytes, everything that its decoder needs included but names
-and shapes. Streams are measured, not written: a Huffman code's length follows from its counts.
+and shapes. Streams are measured, not written: a Huffman code's length follows from its counts. Levels that a trellis
+chose lie on a grid twice as fine as one quantizer's; these codings do not know which half of it a place may use.
 """
 
 from __future__ import annotations
