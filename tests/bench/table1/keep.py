@@ -3,7 +3,8 @@
     python tests/bench/table1/keep.py WORK [lenet300-1 ...]
 
 codes each network of WORK once more, with the S and lambda that were chosen for it, and writes into `trained`:
-ROW-SEED.cabac, ROW-SEED.log of its training, and results.json, the figures of all that are there.
+ROW-SEED.cabac, ROW-SEED.log of its training, ROW-SEED.svg, the curve of what was tried, and results.json, the figures
+of all that are there.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ def keep(folder: Path) -> dict[str, Any]:
     )
     compressed.save(TRAINED / f"{folder.name}.cabac")
     shutil.copyfile(folder / "train.log", TRAINED / f"{folder.name}.log")
+    shutil.copyfile(folder / "curve.svg", TRAINED / f"{folder.name}.svg")
     size = len(compressed.data)
     result["best"] |= {"bytes": size}
     return {name: result[name] for name in FIGURES} | {"percent": 100 * size / result["original_bytes"]}
