@@ -7,6 +7,7 @@ NumPy has no bfloat16 and no 8-bit floats. Such tensors are arrays of `ml_dtypes
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -191,7 +192,8 @@ class Pending:
 def as_tensor(value: object, *, tensor: str | None = None) -> Tensor:
     """Return `value` as a tensor of a known element type; no copy where it is one already.
 
-    Takes arrays, NumPy scalars and objects that convert themselves to arrays. Raises InputError, naming `tensor`, for
+    Takes arrays, NumPy scalars, tensors of torch (of any type and device, with gradients or without) and objects that
+    convert themselves to arrays. Raises InputError, naming `tensor`, for
     lists (whose type would be a guess), masked arrays and unknown element types.
 
     >>> as_tensor(np.float32(2)).shape
@@ -205,6 +207,10 @@ def as_tensor(value: object, *, tensor: str | None = None) -> Tensor:
         raise _refused("is a masked array; fill it with .filled(value)", tensor)
     if isinstance(value, np.ndarray | np.generic) or hasattr(value, "__array__"):
         try:
+            if type(value).__module__.partition(".")[0] == "torch":
+                value = _of_torch(value)
+                if isinstance(value, RawTensor):
+                    return value
             array = np.asarray(value)
         except (TypeError, ValueError, RuntimeError) as error:
             raise _refused(f"does not convert to a NumPy array ({error}); convert it first", tensor) from error
@@ -363,6 +369,20 @@ def _to_integers(values: Array, dtype: DType) -> Array:
 
 
 @cache
+def _of_torch(value: Any) -> Any:
+    """A tensor of torch as NumPy takes it: without gradient, in main memory, and types that NumPy lacks as their bits.
+
+    torch is not imported: who has a tensor of it has done that.
+    """
+    held = value.detach().cpu()
+    dtype = BY_NAME.get(str(held.dtype).removeprefix("torch."))
+    if dtype is None or dtype.native:
+        return held.numpy()
+    torch = sys.modules["torch"]
+    bits = held.contiguous().view(torch.int16 if dtype.itemsize == 2 else torch.uint8)
+    return from_bits(bits.numpy().view(dtype.storage), dtype.name)
+
+
 def _foreign(name: str) -> np.dtype[Any] | None:
     """The `ml_dtypes` type of that name, or None where that is not installed or too old to know it."""
     try:

@@ -98,6 +98,14 @@ def test_a_difference_to_a_stored_base(folder: Path, service_url: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_what_looks_into_a_file(folder: Path, service_url: str) -> None:
+    follow("Inspect, verify, sweep", folder, service_url)
+    points = json.loads((folder / "curve.json").read_text())["points"]
+    assert [point["s"] for point in points] == [0, 32, 64]
+    assert (folder / "curve.svg").read_text().startswith("<svg")
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_a_checkpoint_in_several_files(folder: Path, service_url: str) -> None:
     tensors = cabacus.read(folder / "model.safetensors")
     place, names = folder / "checkpoint", list(tensors)
