@@ -94,8 +94,8 @@ def compress(
         `max_abs_error`.
     candidates: "near", or "all" levels, as eq. 1 has it.
     effort: "fast", "default" or "max": how many parameters of the coder are tried.
-    distortion: how errors of different tensors compare: "balanced" (eta of a tensor 1 / (rms x weights)), "absolute"
-        (all the same) or "relative" (1 / rms^2).
+    distortion: how errors of different tensors compare: "balanced" (eta of a tensor 1 / (rms x weights), weights times
+        the square of the share that is not zero), "absolute" (all the same) or "relative" (1 / rms^2).
     rules: (glob, {option: value}) pairs, the last one that matches wins; see `cabacus.rules`. A rule with `keep` stores
         a tensor exactly, NaN and all; `step` and `snr_db` set a tensor apart from the model's target.
     metadata: pairs of strings to store instead of those of `tensors`.

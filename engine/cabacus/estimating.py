@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cabacus import tables
@@ -20,6 +20,9 @@ from cabacus.planning import plan
 from cabacus.search import SAMPLE, search
 
 __all__ = ["Estimate", "estimate"]
+
+_ROWS = 64
+"""Rows of a sample at least: those of a pruned layer differ much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +54,11 @@ class Estimate:
 
 
 def estimate(tensors: Mapping[str, Any] | Source, **options: Any) -> Estimate:
-    """Return what `compress(tensors, **options)` would come to, within a few per cent, in a fraction of its time.
+    """Return what `compress(tensors, **options)` would come to, within about 1 %, in less time for large tensors.
 
-    Tensors are quantized in samples of about 65,536 weights, whole rows from their middle; smaller ones, and those that
-    stay exact, are coded whole. The options are those of `compress`, without `evaluate`. Raises what `compress` raises.
+    Tensors are quantized in samples of about 16,384 weights and more, of all energies; small ones, and those that stay
+    exact, are coded whole. Of pruned networks, and at rates of a fraction of a bit, it is a few per cent off.
+    The options are those of `compress`, without `evaluate`. Raises what `compress` raises.
 
     >>> weights = np.linspace(-1, 1, 400, dtype=np.float32).reshape(20, 20)
     >>> found = estimate({"w": weights}, step=0.1)
@@ -65,19 +69,40 @@ def estimate(tensors: Mapping[str, Any] | Source, **options: Any) -> Estimate:
     if built.target.name == "evaluate":
         raise InputError("an estimate decodes nothing that could be evaluated; pass another target", field="evaluate")
     planned = plan(load(tensors), built, None if built.base is None else tensors_of(built.base))
-    planned.jobs = {name: sampled(job, SAMPLE) for name, job in planned.jobs.items()}
+    whole, planned.jobs = planned.jobs, {name: sampled(job, SAMPLE) for name, job in planned.jobs.items()}
     choices = search(planned, list(planned.jobs.values()))
-    jobs = list(planned.jobs.values())
+    # A few rows tell the steps; sizes take more.
+    jobs = [sampled(whole[name], 2 * SAMPLE, _ROWS) for name in planned.jobs]
 
-    def attempt(job: Job, threads: int) -> Trial:
+    def attempt(job: Job, threads: int) -> tuple[Trial, float]:
         one = choices[job.name]
-        return try_step(job.eased(one.ease), one.step, one.tool, threads, levels=one.levels, exact=True)
+        trial = one.trial
+        if trial is None or trial.payload is None or trial.job.share > 1.0:
+            trial = try_step(job.eased(one.ease), one.step, one.tool, threads, exact=True)
+        return trial, _whole_bytes(trial, threads)
 
-    outcome = Outcome(tuple(each(attempt, jobs, [job.size for job in jobs], planned.threads)))
+    found = each(attempt, jobs, [job.size for job in jobs], planned.threads)
+    outcome = Outcome(tuple(trial for trial, _ in found))
     exact = sum(coded.bytes for coded in planned.exact.values())
     return Estimate(
-        bytes=round(len(planned.header(outcome.records)) + exact + outcome.bytes),
+        bytes=round(len(planned.header(outcome.records)) + exact + math.fsum(size for _, size in found)),
         original_bytes=planned.original_bytes,
         parameters=planned.weights,
         snr_db=outcome.snr_db,
     )
+
+
+def _whole_bytes(trial: Trial, threads: int) -> float:
+    """The slices of a whole tensor, from those of a sample.
+
+    Each stream pays for what its models have to learn. Two halves of the sample pay twice: what they take more than it
+    does is that price, and the tensor pays it once.
+    """
+    job = trial.job
+    if job.rows is None or job.rows.size < 2:
+        return trial.bytes
+    halves = [replace(job, rows=job.rows[first::2]) for first in (0, 1)]
+    parts = [try_step(half, trial.step, trial.tool, threads, levels=trial.levels, exact=True) for half in halves]
+    sample = sum(trial.record.slice_bytes)
+    price = sum(sum(part.record.slice_bytes) for part in parts) - sample
+    return sample * job.share - min(max(price, 0), sample / 2) * (job.share - 1.0)

@@ -271,11 +271,11 @@ def restored(made: Made, threads: int = 1) -> Tensor:
     return shaped(flat, job.shape, job.axes)
 
 
-def sampled(job: Job, weights: int) -> Job:
+def sampled(job: Job, weights: int, least_rows: int = 1) -> Job:
     """Return a job of about so many of the job's weights, rows of all energies; itself where half of it is no more."""
     columns = job.columns
     rows = job.size // columns
-    stride = rows // max(weights // columns, 1)
+    stride = rows // max(weights // columns, least_rows)
     if stride < 2 or job.rows is not None:
         return job
     order = np.arange(rows)

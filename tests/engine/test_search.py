@@ -92,3 +92,10 @@ def test_pruned_tensors_bear_less() -> None:
     assert b is not None
     # rms falls by sqrt(2), the number counts a quarter.
     assert a / b == pytest.approx(np.sqrt(np.sqrt(2) * 4), rel=0.1)
+
+
+@pytest.mark.parametrize("target", [{"snr_db": 24}, {"snr_db": 40}, {"step": 0.02}])
+def test_an_estimate_is_within_a_per_cent(target: dict[str, Any]) -> None:
+    model = network()
+    found = cabacus.estimate(model, **target)
+    assert found.bytes == pytest.approx(len(cabacus.compress(model, **target).data), rel=0.01)
