@@ -33,6 +33,7 @@ CATALOGUE: dict[str, Entry] = {
     "source_not_found": Entry(404, "There is no such input"),
     "base_not_found": Entry(404, "There is no such base"),
     "job_not_found": Entry(404, "There is no such job"),
+    "round_not_found": Entry(404, "There is no such round"),
     "method_not_allowed": Entry(405, "The method is not allowed here"),
     "upload_timeout": Entry(408, "The body did not arrive"),
     "upload_too_large": Entry(413, "The upload is too large"),
@@ -51,6 +52,9 @@ CATALOGUE: dict[str, Entry] = {
     "not_ready": Entry(409, "The job has not finished"),
     "job_failed": Entry(409, "The job failed"),
     "job_cancelled": Entry(409, "The job was cancelled"),
+    "round_closed": Entry(409, "The round takes no more updates"),
+    "update_exists": Entry(409, "The client has sent another update"),
+    "too_few_updates": Entry(409, "Too few updates arrived"),
     "gone": Entry(410, "The result is gone"),
     # What the engine says of the data.
     "invalid_input": Entry(422, "The input cannot be used"),

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-Kind = Literal["compress", "decompress", "inspect", "verify", "sweep"]
+Kind = Literal["compress", "decompress", "inspect", "verify", "sweep", "round"]
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 Priority = Literal["interactive", "bulk"]
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS: tuple[Kind, ...] = ("compress", "decompress", "inspect", "verify", "sweep")
+"""Those with a POST route of their own: one request brings all of the work."""
 PRIORITIES: tuple[Priority, ...] = get_args(Priority)
 """The first before the others."""
 FINAL_STATES: frozenset[State] = frozenset({"done", "failed", "cancelled"})

@@ -53,6 +53,7 @@ OPTIONS: dict[Kind, frozenset[str]] = {
     "inspect": frozenset(),
     "verify": frozenset(),
     "sweep": frozenset({"s", *_CODING}),
+    "round": frozenset({"base", "round", "clients", "missing", "minimum"}),
 }
 """The options of each kind of job beside `threads`, under their names in the API."""
 
@@ -140,7 +141,7 @@ def _check_base(task: Task) -> None:
     digest = task.options.get("base")
     if digest is None:
         return
-    path = task.inputs["base"]
+    path = task.inputs["model" if task.kind == "round" else "base"]
     with open(path, "rb") as file:
         if hashlib.file_digest(file, "sha256").hexdigest() == digest:
             return
@@ -214,12 +215,25 @@ def _sweep(task: Task, progress: Progress) -> Product:
     return _product(task, curve.to_json(), figures=curve.best.to_json())
 
 
+def _round(task: Task, progress: Progress) -> Product:
+    from cabacus.service.averaging import TooFew, averaged  # of the federated codec, which other work does not need
+
+    _check_base(task)
+    path = task.folder / "result.safetensors"
+    try:
+        report = averaged(task.inputs, task.options, path, progress)
+    except TooFew as error:
+        raise Refusal(error.failure) from error
+    return _product(task, report, result=path, extension="safetensors")
+
+
 _STEPS: dict[Kind, Callable[[Task, Progress], Product]] = {
     "compress": _compress,
     "decompress": _decompress,
     "inspect": _inspect,
     "verify": _verify,
     "sweep": _sweep,
+    "round": _round,
 }
 
 

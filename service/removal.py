@@ -38,4 +38,6 @@ async def remove_orphans(queue: Queue, store: Store, *, older_seconds: float) ->
             await store.delete_below(f"uploads/{upload}")
             logger.warning("the upload %s had no job and is removed", upload)
             found += 1
+    async for round_id in store.folders("rounds", older_seconds=older_seconds):  # their jobs have ended long ago
+        await store.delete_below(f"rounds/{round_id}")
     return found

@@ -249,7 +249,7 @@ class JobView(BaseModel):
     """A job as the API shows it. Times are in UTC; null: not yet."""
 
     id: str
-    kind: Literal["compress", "decompress", "inspect", "verify", "sweep"]
+    kind: Literal["compress", "decompress", "inspect", "verify", "sweep", "round"]
     state: Literal["queued", "running", "done", "failed", "cancelled"]
     created: datetime
     started: datetime | None

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from starlette.types import Lifespan
 
 from cabacus.service.adapters import open_queue, open_store
-from cabacus.service.api import bases, health, jobs, metrics, page, problems, work
+from cabacus.service.api import bases, health, jobs, metrics, page, problems, rounds, work
 from cabacus.service.api.access import Access
 from cabacus.service.api.context import Context
 from cabacus.service.api.descriptions import complete
@@ -84,6 +84,7 @@ def build(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
             {"name": "work", "description": "A file goes in, a job starts, its result comes back."},
             {"name": "jobs", "description": "Jobs, their results and reports."},
             {"name": "bases", "description": "Models kept for coding differences to them."},
+            {"name": "rounds", "description": "Federated averaging: updates to a base, until a deadline."},
             {"name": "health", "description": "For load balancers and orchestrators."},
         ],
         docs_url=None,  # these pages load scripts from elsewhere
@@ -94,6 +95,7 @@ def build(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     app.include_router(work.router)
     app.include_router(jobs.router)
     app.include_router(bases.router)
+    app.include_router(rounds.router)
     app.include_router(health.router)
     app.include_router(metrics.router)
     app.include_router(page.router)

@@ -22,7 +22,7 @@ from cabacus.service.storage.port import Store
 
 MAX_OPTIONS_BYTES = 1 << 20
 
-ROLES: dict[Kind, tuple[str, ...]] = {
+ROLES: dict[Kind, tuple[str, ...]] = {  # of those with a POST route of their own
     "compress": ("model", "sigma", "importance", "base"),
     "decompress": ("model", "base"),
     "inspect": ("model",),
@@ -82,6 +82,14 @@ async def receive_base(request: Request, store: Store, upload: Upload, *, limit:
     _refuse_length(request, limit)
     body = checked(_bounded(request.stream(), limit, quiet_seconds), request.headers)
     return await _store(store, "compress", "base", "", body, upload.place())
+
+
+async def receive_update(request: Request, store: Store, upload: Upload, *, limit: int, quiet_seconds: float) -> Blob:
+    """The same for a body that is a client's update: coded, or the client's tensors as they are."""
+    _refuse_encoding(request)
+    _refuse_length(request, limit)
+    body = checked(_bounded(request.stream(), limit, quiet_seconds), request.headers)
+    return await _store(store, "round", "update", "", body, upload.place())
 
 
 async def discard(store: Store, *places: str) -> None:
@@ -164,6 +172,8 @@ def _expect(kind: Kind, role: str, head: bytes) -> Format:
         raise ServiceError("unsupported_format", detail, field=SHARD)
     if found is INDEX and (role != "model" or kind in TAKES_COMPRESSED):
         raise ServiceError("unsupported_format", f"{role}: this is JSON, no file of tensors", field=role)
+    if role == "update" and (found is CABACUS or found.holds_tensors):
+        return found
     if role == "model" and kind in TAKES_COMPRESSED:
         if found is not CABACUS:
             raise ServiceError(

@@ -27,12 +27,14 @@ from cabacus.service.client.errors import (
     TooLargeError,
     WaitTimeout,
 )
+from cabacus.service.client.rounds import Arrival, Round
 from cabacus.service.client.synchronous import Client
 from cabacus.service.client.uploads import Source
 from cabacus.service.client.values import File, Job, Result
 from cabacus.service.client.webhooks import read_webhook
 
 __all__ = [
+    "Arrival",
     "AsyncClient",
     "BusyError",
     "Client",
@@ -48,6 +50,7 @@ __all__ = [
     "NotFoundError",
     "ProblemError",
     "Result",
+    "Round",
     "ServerError",
     "Source",
     "TooLargeError",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from os import PathLike
 from pathlib import Path
@@ -13,10 +13,11 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from cabacus.service.client import flows
+from cabacus.service.client import flows, rounds
 from cabacus.service.client.following import Follower
 from cabacus.service.client.progress import Progress, shown
 from cabacus.service.client.request import DEFAULT_URL, arguments, standing, streaming, timeouts
+from cabacus.service.client.rounds import Arrival, Round
 from cabacus.service.client.uploads import Source
 from cabacus.service.client.values import Job, Result
 
@@ -203,6 +204,36 @@ class Client:
     def delete_base(self, digest: str) -> None:
         """Forget a base. Raises NotFoundError."""
         self._run(flows.delete_base(digest, self._policy))
+
+    def open_round(
+        self,
+        base: str,
+        *,
+        clients: Iterable[str] | None = None,
+        deadline_seconds: float = 600.0,
+        minimum: int = 1,
+    ) -> Round:
+        """Open a federated round of updates to a stored base. Raises NotFoundError, InvalidRequestError.
+
+        The round ends at its deadline, or when all of `clients` have sent. Its mean is the result of the job that has
+        its id: `client.result(round.id)`; with fewer updates than `minimum` the job fails.
+        """
+        return self._run(rounds.open_round(base, clients, deadline_seconds, minimum, self._policy))
+
+    def round(self, round: Round | str) -> Round:
+        """Ask who has sent, who is late, who is missing. Raises NotFoundError."""
+        return self._run(rounds.get_round(round, self._policy))
+
+    def send_update(self, round: Round | str, client: str, update: Source, *, samples: int) -> Arrival:
+        """Send what a client learned: a message of `UpdateEncoder`, or its model as it is, which saves no uplink.
+
+        Raises ConflictError where the round is over, or the client has sent something else; NotFoundError.
+        """
+        return self._run(rounds.send_update(round, client, update, samples, self._policy))
+
+    def close_round(self, round: Round | str) -> Job:
+        """End a round now, whoever is missing; its job. Raises NotFoundError."""
+        return self._run(rounds.close_round(round, self._policy))
 
     def _work(
         self,

@@ -97,6 +97,12 @@ def test_a_difference_to_a_stored_base(folder: Path, service_url: str) -> None:
     assert (folder / "second.cabac").stat().st_size < 0.5 * (folder / "first.cabac").stat().st_size
 
 
+def test_a_federated_round(folder: Path, service_url: str) -> None:
+    follow("Federated rounds by HTTP", folder, service_url)
+    base, mean = cabacus.read(folder / "model.safetensors"), cabacus.read(folder / "mean.safetensors")
+    np.testing.assert_allclose(mean["fc1.weight"], base["fc1.weight"] * 1.00075, atol=1e-3)
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_what_looks_into_a_file(folder: Path, service_url: str) -> None:
     follow("Inspect, verify, sweep", folder, service_url)

@@ -9,12 +9,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+ROUNDS = "--data none --rounds 1 --train 400 --test 100 --clients 2"
 
 
 @pytest.mark.parametrize(
     ("script", "arguments", "words"),
     [
-        ("tests/bench/federated.py", "--data none --rounds 1 --train 400 --test 100 --clients 2", "STC 1 % + Golomb"),
+        (
+            "tests/bench/federated_rounds/rounds.py",
+            "--data none --rounds 1 --train 400 --test 100 --clients 2",
+            "STC 1 % + Golomb",
+        ),
         ("engine/examples/federated/plain_loop.py", "", "x up"),
         ("engine/examples/federated/filters.py", "", "arrived"),
     ],
@@ -24,3 +29,18 @@ def test_it_runs(script: str, arguments: str, words: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     assert words in done.stdout
+
+
+def test_a_run_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    def table(*more: str) -> str:
+        script = ROOT / "tests/bench/federated_rounds/rounds.py"
+        words = [*ROUNDS.split(), "--rounds", "3", "--only", "sparsify=ternary"]
+        done = subprocess.run(
+            [sys.executable, str(script), *words, *more], capture_output=True, text=True, timeout=120, check=True
+        )
+        return done.stdout[:66]  # no times
+
+    state = str(tmp_path / "state")
+    whole = table()
+    assert table("--state", state, "--minutes", "0").count("\n") == 0
+    assert table("--state", state) == whole

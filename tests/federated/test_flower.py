@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +14,13 @@ import pytest
 pytest.importorskip("flwr", reason="flwr has an environment of its own: make test-flower")
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
+from flwr.clientapp.mod import LocalDpMod, fixedclipping_mod
+from flwr.common.config import validate_config
 from flwr.serverapp.strategy import FedAvg, Strategy
 from flwr.supercore.task_identity import TaskIdentity
 
 from cabacus import InputError
-from cabacus.federated import UpdateEncoder
+from cabacus.federated import UpdateDecoder, UpdateEncoder
 from cabacus.federated.flower import RESIDUAL, CompressedStrategy, CompressUplink
 
 BASE = {"w": np.random.default_rng(1).normal(0, 1, (100, 80)).astype(np.float32), "b": np.zeros(100, np.float32)}
@@ -122,3 +128,56 @@ def test_secure_aggregation_is_refused() -> None:
     message = Message(content=content, dst_node_id=1, message_type="train")
     with pytest.raises(InputError, match="secure aggregation"):
         CompressUplink()(message, context(1), app)
+
+
+@pytest.mark.parametrize("coding", ["default", "small", "none"])
+def test_the_example_runs_in_one_process(coding: str, capfd: pytest.CaptureFixture[str]) -> None:
+    app = Path(__file__).parents[2] / "engine" / "examples" / "flower"
+    command = [sys.executable, str(app / "in_process.py"), "--nodes", "3", "--set", "rounds=1", f"coding={coding}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "round  1: accuracy" in done.stdout
+    assert ("uncoded" in done.stdout) == (coding == "none")
+
+
+def test_the_example_is_an_app_that_flower_accepts() -> None:
+    app = Path(__file__).parents[2] / "engine" / "examples" / "flower"
+    config = tomllib.loads((app / "pyproject.toml").read_text())
+    valid, errors, _ = validate_config(config, check_module=True, project_dir=app)
+    assert valid, errors
+
+
+def clipped(uplink: CompressUplink, norm: float, *, order: str = "clip, code") -> Message:
+    """A reply under Flower's own clipping mod, which is the inner or the outer one."""
+    content = RecordDict({"arrays": record(), "config": ConfigRecord({"clipping_norm": norm})})
+    message, node = Message(content=content, dst_node_id=1, message_type="train"), context(1)
+    if order == "clip, code":
+        return uplink(message, node, lambda sent, here: fixedclipping_mod(sent, here, app))
+    return fixedclipping_mod(message, node, lambda sent, here: uplink(sent, here, app))
+
+
+@pytest.mark.parametrize("norm", [0.05, 0.4, 1000.0])
+def test_clipped_updates_stay_within_the_norm_when_they_are_decoded(norm: float) -> None:
+    reply = clipped(CompressUplink(UpdateEncoder(step=1.0, error_feedback=False)), norm)
+    decoded = UpdateDecoder().decode(reply.content["arrays"]["cabacus"].data, BASE)
+    length = np.sqrt(sum(np.square(decoded[name].astype(np.float64) - BASE[name]).sum() for name in BASE))
+    assert 0.5 * min(norm, 1.0) < length <= norm
+
+
+def test_error_feedback_and_clipping_are_refused_together() -> None:
+    with pytest.raises(InputError, match="error feedback"):
+        clipped(CompressUplink(), 1.0)
+
+
+def test_a_clipping_mod_in_the_wrong_place_answers_with_an_error() -> None:
+    assert clipped(CompressUplink(UpdateEncoder(error_feedback=False)), 1.0, order="code, clip").has_error()
+
+
+def test_noise_of_the_client_is_coded_after_it_was_added() -> None:
+    mod, node = LocalDpMod(1.0, 1e-4, 10.0, 1e-5), context(1)
+    content = RecordDict({"arrays": record(), "config": ConfigRecord()})
+    message = Message(content=content, dst_node_id=1, message_type="train")
+    reply = CompressUplink()(message, node, lambda sent, here: mod(sent, here, app))
+    assert "cabacus" in reply.content["arrays"]
+    wrong = mod(message, node, lambda sent, here: CompressUplink()(sent, here, app))
+    assert wrong.has_error()

@@ -11,6 +11,7 @@ import pytest
 
 import cabacus
 from cabacus import BaseMismatchError, CorruptError, FormatError, InputError, _core
+from cabacus.dtypes import BY_NAME
 from cabacus.federated import Broadcaster, Follower, UpdateDecoder, UpdateEncoder
 
 DECODER = UpdateDecoder()
@@ -200,7 +201,7 @@ def test_names_shapes_and_types_are_those_of_the_base() -> None:
     local = {"w": np.random.default_rng(1).normal(0, 1, (20, 30)).astype(np.float32)}
     data = UpdateEncoder(rules=["w:keep"]).encode(local, base).data
     assert np.array_equal(DECODER.decode(data, base)["w"], local["w"])
-    for changes in ({"name": "v"}, {"shape": (30, 20)}, {"shape": (600,)}, {"dtype": 6}):
+    for changes in ({"name": "v"}, {"shape": (30, 20)}, {"shape": (600,)}, {"dtype": BY_NAME["float64"].id}):
         with pytest.raises(FormatError):
             DECODER.decode(renamed(data, base, **changes), base)
     for other in ({}, {"v": local["w"]}, {"w": local["w"].T}, {"w": local["w"].astype(np.float64)}):

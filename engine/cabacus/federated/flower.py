@@ -3,8 +3,17 @@
     app = ClientApp(mods=[CompressUplink()])                        # the first of the mods: the last to see the reply
     strategy = CompressedStrategy(FedAvg(...))                      # the outermost strategy
 
-With differential privacy at the client the order is clip, noise, code: clipping mods come after CompressUplink in the
-list, and its strategies are inside CompressedStrategy. Masks of secure aggregation cannot be compressed: both refuse.
+With differential privacy the order is clip, noise, code: its mods come after CompressUplink in the list, its strategies
+are inside CompressedStrategy.
+
+    ClientApp(mods=[CompressUplink(UpdateEncoder(error_feedback=False)), fixedclipping_mod])
+    CompressedStrategy(DifferentialPrivacyClientSideFixedClipping(FedAvg(...), ...))
+
+In another order Flower's mods answer with an error, as they find other arrays than were sent. Where the server adds the
+noise and clients clip, what arrives must keep the norm: error feedback would add to it, and is refused; an update that
+rounding made longer is shortened. Noise that the client adds (LocalDpMod) goes before coding, and what is made of it,
+error feedback too, needs no care. Masks of secure aggregation cannot be compressed: both refuse. To combine them,
+code with a fixed step common to all (a rule `*:step=...`), aggregate the integers under the masks, and leave this out.
 """
 
 from __future__ import annotations
@@ -20,7 +29,7 @@ from flwr.serverapp.strategy import Strategy
 
 from cabacus.errors import CabacusError, InputError
 from cabacus.federated.receiving import UpdateDecoder
-from cabacus.federated.sending import UpdateEncoder
+from cabacus.federated.sending import EncodedUpdate, UpdateEncoder
 
 __all__ = ["CompressUplink", "CompressedStrategy", "Round"]
 
@@ -29,6 +38,8 @@ STYPE = "cabacus"
 RESIDUAL = "cabacus.residual"
 """Where a client's residual is in Context.state."""
 DISTORTION = "cabacus.distortion"
+CLIPPING_NORM = "clipping_norm"
+"""Where Flower's strategies tell clients to clip, in the message's configuration."""
 
 
 class CompressUplink:
@@ -47,6 +58,12 @@ class CompressUplink:
         if not message.metadata.message_type.startswith("train"):
             return call_next(message, context)
         _refuse_masks(message)
+        norm = _clipping_norm(message)
+        if norm is not None and self._encoder.error_feedback:
+            raise InputError(
+                "the server asks for clipped updates, and error feedback adds to them; "
+                "use CompressUplink(UpdateEncoder(error_feedback=False))"
+            )
         _, sent = _only(message)
         base = _arrays(sent)
         reply: Message = call_next(message, context)
@@ -56,11 +73,31 @@ class CompressUplink:
         key, record = _only(reply)
         kept = context.state.array_records.get(RESIDUAL)
         update = self._encoder.encode(_arrays(record), base, None if kept is None else _arrays(kept))
+        if norm is not None:
+            update = self._within(norm, update, _arrays(record), base)
         reply.content[key] = ArrayRecord({STYPE: Array("uint8", (len(update.data),), STYPE, update.data)})
         for metrics in reply.content.metric_records.values():
             metrics[DISTORTION] = update.distortion
         context.state[RESIDUAL] = _record(update.residual)
         return reply
+
+    def _within(
+        self, norm: float, update: EncodedUpdate, tensors: dict[str, Any], base: dict[str, Any]
+    ) -> EncodedUpdate:
+        """The update, or a shorter one, so that what the server decodes keeps the norm that privacy is counted by."""
+        for _ in range(8):
+            length = _distance(update.decoded, base)
+            if length <= norm or _distance(tensors, base) > norm * (1 + 1e-3):  # long before it came here: not ours
+                return update
+            share = 0.99 * norm / length
+            tensors = {
+                name: (base[name] + share * (value.astype(np.float64) - base[name])).astype(value.dtype)
+                if value.dtype.kind == "f"
+                else value
+                for name, value in tensors.items()
+            }
+            update = self._encoder.encode(tensors, base)
+        raise InputError(f"the coded update cannot be kept within the clipping norm {norm:g}; use a smaller step")
 
 
 @dataclass(slots=True)
@@ -187,6 +224,20 @@ def _arrays(record: ArrayRecord) -> dict[str, Any]:
 
 def _record(tensors: Mapping[str, Any]) -> ArrayRecord:
     return ArrayRecord({name: Array(np.asarray(tensor)) for name, tensor in tensors.items()})
+
+
+def _clipping_norm(message: Message) -> float | None:
+    found = [record[CLIPPING_NORM] for record in message.content.config_records.values() if CLIPPING_NORM in record]
+    return float(found[0]) if found else None
+
+
+def _distance(tensors: Mapping[str, Any], base: Mapping[str, Any]) -> float:
+    squares = (
+        np.square(np.subtract(value, base[name], dtype=np.float64)).sum()
+        for name, value in tensors.items()
+        if np.asarray(value).dtype.kind == "f"
+    )
+    return float(np.sqrt(sum(squares)))
 
 
 def _refuse_masks(message: Message) -> None:

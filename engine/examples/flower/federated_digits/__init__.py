@@ -1,0 +1,1 @@
+"""Federated digits: a Flower app whose updates are coded by cabacus."""
