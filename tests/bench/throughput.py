@@ -92,6 +92,10 @@ async def one_by_one(client: AsyncClient, paths: list[Path]) -> tuple[list[float
     return whole, starts
 
 
+BUSY = 0.5
+"""Load for each processor beyond which figures are not to be trusted."""
+
+
 async def measure(url: str, paths: list[Path], slots: int) -> dict[str, Any]:
     """Run everything."""
     async with AsyncClient(url) as client:
@@ -130,6 +134,7 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=2)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
+    busy = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="cabacus-bench-") as name:
         folder = Path(name)
         paths = variants(folder, arguments.jobs)
@@ -140,6 +145,8 @@ def main() -> None:
     if arguments.json:
         print(json.dumps({**found, "engine_jobs_per_second": rate, "engine_p50_ms": 1e3 * alone, "share": share}))
         return
+    if busy > BUSY * (os.cpu_count() or 1):
+        print(f"the machine was busy before this began (load {busy:.1f}): the shares below say nothing")
     print(f"{arguments.jobs} models of {MODEL.stat().st_size / 1e6:.2f} MB, {arguments.slots} slots, one thread a job")
     for label, value in (
         ("engine alone", f"{rate:8.1f} jobs/s    {1e3 * alone:7.1f} ms a job, p50"),
