@@ -17,13 +17,17 @@ def open_queue(settings: Settings) -> Queue:
             "CABACUS_REDIS is not set: set it to the URL of a Redis or Valkey server such as redis://localhost:6379/0, "
             "or start everything at once with `cabacus serve`"
         )
-    return RedisQueue(
-        settings.redis,
-        namespace=settings.namespace,
-        limit=settings.max_queued,
-        keep_seconds=settings.result_seconds,
-        running=settings.key_max_running,
-    )
+    try:
+        return RedisQueue(
+            settings.redis,
+            namespace=settings.namespace,
+            limit=settings.max_queued,
+            keep_seconds=settings.result_seconds,
+            running=settings.key_max_running,
+            password=settings.redis_password,
+        )
+    except ValueError as error:
+        raise SettingsError(f"CABACUS_REDIS cannot be used: {error}") from error
 
 
 def open_buckets(settings: Settings) -> Buckets | None:

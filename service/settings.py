@@ -63,6 +63,24 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _is_secret(name: str) -> bool:
+    """True for settings that are not shown; a URL may hold a password."""
+    return name in ("redis", "redis_password", "webhook_secret")
+
+
+def _read_secrets(environment: Mapping[str, str], names: list[str]) -> dict[str, str]:
+    """Those of the settings for which a file is named."""
+    found = {}
+    for name in names:
+        path = environment.get(f"{variable(name)}_FILE")
+        try:
+            if path:
+                found[name] = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{variable(name)}_FILE is {path!r}, which cannot be read: {error}") from None
+    return found
+
+
 def _integer(low: int, high: int = 2**63 - 1) -> Callable[[object], int]:
     def read(value: object) -> int:
         if isinstance(value, str) and re.fullmatch(r"\s*-?[0-9]{1,19}\s*", value):
@@ -149,9 +167,16 @@ class Settings:
     redis: Annotated[
         str,
         Knob(
-            _text(r"|(rediss?|unix)://.+", "a URL: redis://HOST:PORT/0, rediss://... or unix:///PATH"),
-            "URL of Redis or Valkey; empty: `serve` starts one of its own",
+            _text(
+                r"|(rediss?(\+(sentinel|cluster))?|unix)://.+",
+                "a URL: redis://HOST:PORT/0, rediss://..., unix:///PATH, redis+sentinel://HOST:PORT,HOST:PORT/NAME/0 "
+                "or redis+cluster://HOST:PORT,HOST:PORT",
+            ),
+            "URL of Redis or Valkey, also redis+sentinel:// and redis+cluster://; empty: `serve` starts one of its own",
         ),
+    ] = ""
+    redis_password: Annotated[
+        str, Knob(_text(r"|\S+", "a text without spaces"), "password of its user, where the URL names none")
     ] = ""
     namespace: Annotated[
         str, Knob(_text(r"[\w.-]{1,64}", "1 to 64 letters, digits, _, . or -"), "first part of every key in Redis")
@@ -228,7 +253,9 @@ class Settings:
             try:
                 object.__setattr__(self, name, knob.read(getattr(self, name)))
             except ValueError as error:
-                value = "not shown" if "secret" in name else str(getattr(self, name))[:200]
+                given = str(getattr(self, name))
+                hidden = _is_secret(name) and (name != "redis" or "@" in given)
+                value = "not shown" if hidden else given[:200]
                 raise SettingsError(f"{variable(name)} is {value!r}: set {error}") from None
 
         if self.webhooks and not self.webhook_secret:
@@ -238,7 +265,8 @@ class Settings:
     def from_environment(cls, environment: Mapping[str, str] | None = None, **overrides: Any) -> Self:
         """Read the settings; an override (a flag) that is not None wins over its variable. Raises SettingsError.
 
-        Variables that are set but empty count as not set.
+        Variables that are set but empty count as not set. A secret can be in a file, as containers are given theirs:
+        its variable with _FILE, as in CABACUS_REDIS_PASSWORD_FILE, then names the file.
 
         >>> Settings.from_environment({"CABACUS_PORT": "9000"}, workers=2).port
         9000
@@ -246,6 +274,7 @@ class Settings:
         environment = os.environ if environment is None else environment
         known = knobs().keys()
         given: dict[str, Any] = {name: environment[variable(name)] for name in known if environment.get(variable(name))}
+        given |= _read_secrets(environment, [name for name in known if name not in given and _is_secret(name)])
         given |= {name: value for name, value in overrides.items() if value is not None}
         return cls(**given)
 

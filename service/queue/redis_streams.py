@@ -50,13 +50,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
-import redis.asyncio as aredis
 from redis import exceptions
-from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialBackoff
 
 from cabacus.service.job import PRIORITIES, Blob, Failure, Job, State
 from cabacus.service.queue import scripts
+from cabacus.service.queue.connection import connect
 from cabacus.service.queue.port import (
     LEASE_SECONDS,
     NO_BOUNDS,
@@ -94,9 +92,6 @@ GROUP = scripts.GROUP
 DEAD_LETTERS = 10_000
 MAX_BLOCK_SECONDS = 4.0
 """The longest blocking read: well below the socket's timeout, which else ends it with an error."""
-SOCKET_SECONDS = 10.0
-RETRIES = 8
-"""With the backoff of `connect` about two seconds: a server that restarts is back by then."""
 RECHECK_SECONDS = 2.0
 """A waiter looks again this often, should a message on the channel have been lost."""
 CONSUMER_SECONDS = 3600.0
@@ -107,28 +102,16 @@ MISSING = ("NOGROUP", "no such key")
 """What the server says where the stream or its group is not there."""
 
 
-def connect(url: str) -> aredis.Redis:
-    """A client that retries with backoff, here and nowhere else."""
-    return aredis.Redis.from_url(
-        url,
-        decode_responses=True,
-        protocol=2,
-        socket_timeout=SOCKET_SECONDS,
-        socket_connect_timeout=2.0,
-        health_check_interval=15,
-        retry=Retry(ExponentialBackoff(cap=0.5, base=0.02), RETRIES),
-        retry_on_error=[exceptions.ConnectionError, exceptions.TimeoutError],
-    )
-
-
 class RedisQueue:
     """The port `Queue` on Redis Streams. `limit` bounds depth; finished jobs are kept for `keep_seconds`.
 
     Of one owner, at most `running` jobs run at a time (0: any number); the others wait.
     """
 
-    def __init__(self, url: str, *, namespace: str, limit: int, keep_seconds: float, running: int = 0) -> None:
-        self._redis: Any = connect(url)  # its stubs leave open whether text is bytes, and a reply awaitable
+    def __init__(
+        self, url: str, *, namespace: str, limit: int, keep_seconds: float, running: int = 0, password: str = ""
+    ) -> None:
+        self._redis: Any = connect(url, password)  # its stubs leave open whether text is bytes, and a reply awaitable
         self._root = f"{{{namespace}}}"
         self._stream = f"{self._root}:jobs"
         self._limit = limit
@@ -136,6 +119,8 @@ class RedisQueue:
         self._keep = repr(float(keep_seconds))
         self._wakeups = Wakeups(self._redis, self._key("changed"))
         register = self._redis.register_script
+        self._clock = register(scripts.CLOCK)
+        self._statistics = register(scripts.STATISTICS)
         self._submit = register(scripts.SUBMIT)
         self._start = register(scripts.START)
         self._heartbeat = register(scripts.HEARTBEAT)
@@ -280,7 +265,7 @@ class RedisQueue:
         """See Queue."""
         await self._drop_silent_consumers()
         with _translated():
-            seconds, micros = await self._redis.time()
+            seconds, micros = await self._time()
             due = await self._redis.zrange(
                 self._key("expiry"), "-inf", f"{seconds}.{micros:06d}", byscore=True, offset=0, num=EXPIRED_AT_ONCE
             )
@@ -321,27 +306,19 @@ class RedisQueue:
     async def tell_later(self, job_id: str, seconds: float) -> None:
         """See Queue."""
         with _translated():
-            now, _ = await self._redis.time()
+            now, _ = await self._time()
             await self._redis.zadd(self._key("hooks"), {job_id: now + seconds}, xx=True)
 
     async def statistics(self) -> Statistics:
         """See Queue."""
-        with _translated():
-            async with self._redis.pipeline(transaction=True) as pipeline:
-                pipeline.hgetall(self._key("statistics"))
-                pipeline.time()
-                pipeline.xlen(self._stream)
-                pipeline.zcard(self._key("parked"))
-                for priority in PRIORITIES:
-                    pipeline.zcard(self._key("waiting", priority))
-                    pipeline.zrange(self._key("waiting", priority), 0, 0, withscores=True)
-                counted, (now, micros), held, parked, *lines = await pipeline.execute()
+        counted, (seconds, micros), held, parked, *lines = await self._run(self._statistics)
+        now = int(seconds) + int(micros) * 1e-6
         oldest: dict[str, float] = {
-            priority: max(0.0, now + micros * 1e-6 - first[0][1]) if first else 0.0
+            priority: max(0.0, now - float(first[1])) if first else 0.0
             for priority, first in zip(PRIORITIES, lines[1::2], strict=True)
         }
         return Statistics(
-            counters={tuple(name.split("|")): float(value) for name, value in counted.items()},
+            counters={tuple(name.split("|")): float(value) for name, value in _pairs(counted).items()},
             waiting=dict(zip(PRIORITIES, lines[::2], strict=True)),
             oldest_seconds=oldest,
             open=held + parked,
@@ -417,6 +394,11 @@ class RedisQueue:
 
     def _key(self, *parts: str) -> str:
         return ":".join((self._root, *parts))
+
+    async def _time(self) -> tuple[int, int]:
+        """Seconds and microseconds by the clock of the server that has the keys; any node of a cluster answers TIME."""
+        seconds, micros = await self._run(self._clock)
+        return int(seconds), int(micros)
 
     async def _run(self, script: Any, *arguments: object) -> Any:
         async def call() -> Any:

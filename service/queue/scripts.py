@@ -144,6 +144,24 @@ end
 """
 )
 
+# The clock of the server that has the keys: seconds and microseconds.
+CLOCK = "return redis.call('TIME')"
+
+# ARGV: root. Returns the figures as names and values in turn, the clock, how many jobs have tickets, how many are
+# parked, then for each priority how many wait, and the first of them with the time at which it came.
+STATISTICS = (
+    _PRELUDE
+    + """
+local found = {redis.call('HGETALL', at('statistics')), redis.call('TIME'), redis.call('XLEN', stream),
+  redis.call('ZCARD', at('parked'))}
+for _, priority in ipairs(PRIORITIES) do
+  found[#found + 1] = redis.call('ZCARD', at('waiting', priority))
+  found[#found + 1] = redis.call('ZRANGE', at('waiting', priority), 0, 0, 'WITHSCORES')
+end
+return found
+"""
+)
+
 # ARGV: root, id, record, owner, kind, priority, most jobs, most jobs and bytes of the owner or nothing, once (a digest)
 # and fingerprint or nothing, webhook or nothing, then for each file its role, digest, size and storage key.
 # Returns what became of it, then the record: ok, again (the job of an earlier request), reused, full, jobs or bytes.

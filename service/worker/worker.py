@@ -26,6 +26,8 @@ BLOCK_SECONDS = 4.0
 BACKOFF_SECONDS = 0.5
 TELL_SECONDS = 0.5
 """Time between looks for webhooks that are to be told."""
+PULSE_SECONDS = 5.0
+"""Time between signs of life in the scratch folder, for health checks that cannot ask a worker."""
 ORPHAN_PERIOD_SECONDS = 3600.0
 ORPHAN_AGE_SECONDS = 86400.0
 """Files without a job are removed when they are older than any job's files can be, and this much more."""
@@ -78,14 +80,16 @@ class Worker:
             slots = [asyncio.create_task(self._slot(number, scratch)) for number in range(len(self._children))]
             sweep = asyncio.create_task(self._sweep())
             telling = asyncio.create_task(self._tell())
+            beating = asyncio.create_task(self._beat(scratch / f"pulse-{socket.gethostname()}"))
             logger.info("worker %s takes %d jobs at a time", self._name, len(slots))
             try:
                 await self._stopping.wait()
                 await asyncio.wait(slots, timeout=self._settings.stop_seconds)
             finally:
-                for task in (*slots, sweep, telling):
+                others = (sweep, telling, beating)
+                for task in (*slots, *others):
                     task.cancel()
-                await asyncio.gather(*slots, sweep, telling, return_exceptions=True)
+                await asyncio.gather(*slots, *others, return_exceptions=True)
                 logger.info("worker %s has stopped", self._name)
 
     async def _slot(self, number: int, scratch: Path) -> None:
@@ -167,6 +171,15 @@ class Worker:
                 await self._pause(TELL_SECONDS)
         finally:
             await teller.close()
+
+    async def _beat(self, pulse: Path) -> None:
+        """Touch a file for as long as the event loop turns, while jobs are let run on as well."""
+        while True:
+            try:
+                pulse.touch()
+            except OSError as error:
+                logger.warning("no sign of life: %s", error)
+            await asyncio.sleep(PULSE_SECONDS)
 
     async def _remove_expired(self) -> None:
         while removals := await self._queue.expired():

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
+from redis_servers import cluster
 
 from cabacus.service.embedded import EmbeddedServer
 from cabacus.service.job import Blob, Job
@@ -19,9 +20,16 @@ from cabacus.service.queue.redis_streams import RedisQueue
 Check = Callable[[Any], Awaitable[None]]
 
 
-@pytest.fixture(params=["memory", "redis"])
+@pytest.fixture(scope="session")
+def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a cluster of three real servers."""
+    with cluster(tmp_path_factory.mktemp("cluster")) as (url, _):
+        yield url
+
+
+@pytest.fixture(params=["memory", "redis", "cluster"])
 def queue(request: pytest.FixtureRequest) -> Callable[..., None]:
-    """Run a check on the in-memory queue and on Redis."""
+    """Run a check on the in-memory queue, on Redis and on a cluster."""
 
     def run(check: Check, *, limit: int = 100, keep_seconds: float = 60.0, running: int = 0) -> None:
         async def main() -> None:
@@ -29,13 +37,11 @@ def queue(request: pytest.FixtureRequest) -> Callable[..., None]:
             if request.param == "memory":
                 fresh = MemoryQueue(limit=limit, keep_seconds=keep_seconds, running=running)
             else:
-                server: EmbeddedServer = request.getfixturevalue("redis_server")
+                name = {"redis": "redis_server", "cluster": "redis_cluster"}[request.param]
+                server: EmbeddedServer | str = request.getfixturevalue(name)
+                url = server if isinstance(server, str) else server.url
                 fresh = RedisQueue(
-                    server.url,
-                    namespace=secrets.token_hex(8),
-                    limit=limit,
-                    keep_seconds=keep_seconds,
-                    running=running,
+                    url, namespace=secrets.token_hex(8), limit=limit, keep_seconds=keep_seconds, running=running
                 )
             try:
                 await check(fresh)

@@ -172,12 +172,12 @@ def test_stale_jobs_are_found_behind_many_that_are_alive(queue, new_job) -> None
         for _ in range(40):
             await queue.submit(new_job())
         claims = [await claim_of(queue) for _ in range(40)]
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.4)
         for claim in claims[:39]:
             assert await queue.heartbeat(claim)
-        taken = await queue.claim_stale("b", idle_seconds=0.05)
+        taken = await queue.claim_stale("b", idle_seconds=0.4)
         assert taken.job.id == claims[39].job.id
-        assert await queue.claim_stale("b", idle_seconds=0.05) is None
+        assert await queue.claim_stale("b", idle_seconds=0.4) is None
 
     queue(check)
 

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from cabacus.service.job import Failure
-from cabacus.service.queue import redis_streams
+from cabacus.service.queue import connection, redis_streams
 from cabacus.service.queue.port import Once
 from cabacus.service.queue.redis_streams import RedisQueue
 
@@ -130,7 +130,7 @@ def test_an_emptied_server_gets_its_group_again(own_redis_server, new_job) -> No
 
 
 def test_a_server_that_stays_away_is_a_connection_error(own_redis_server, new_job, monkeypatch) -> None:
-    monkeypatch.setattr(redis_streams, "RETRIES", 2)
+    monkeypatch.setattr(connection, "RETRIES", 2)
 
     async def main() -> None:
         queue = open_queue(own_redis_server)
@@ -158,7 +158,7 @@ def test_a_server_that_stays_away_is_a_connection_error(own_redis_server, new_jo
 
 
 def test_a_read_may_last_longer_than_the_socket_waits(redis_server, monkeypatch) -> None:
-    monkeypatch.setattr(redis_streams, "SOCKET_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "SOCKET_SECONDS", 0.5)
     monkeypatch.setattr(redis_streams, "MAX_BLOCK_SECONDS", 0.2)
 
     async def main() -> None:
