@@ -16,7 +16,7 @@ CPP := $(shell find engine/bindings engine/include tests/engine_cpp -name '*.[ch
        engine/CMakeLists.txt tests/engine_cpp/CMakeLists.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format cpp-test py-test test-packaging test-shared test-browser test-flower test-train table1 storm fuzz fuzz-api bench bench-service openapi vectors dist clean
+.PHONY: help run test lint format cpp-test py-test test-packaging test-shared test-browser test-flower docker-test test-train table1 storm fuzz fuzz-api bench bench-service openapi vectors dist clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -43,7 +43,7 @@ cpp-test: $(VENV)/.tools ## Build the C++ tests with sanitizers and run them
 	ctest --test-dir build/engine_cpp --output-on-failure --no-tests=error
 
 py-test: $(VENV)/.ready ## Run the Python tests: ARGS='-k name' chooses
-	pytest -m 'not shared and not packaging and not browser' $(ARGS)
+	pytest -m 'not shared and not packaging and not browser and not docker' $(ARGS)
 
 test-packaging: $(VENV)/.ready ## Build the distributions, install them into a fresh environment, use them
 	pytest -m packaging $(ARGS)
@@ -61,6 +61,9 @@ build/flower/.ready: $(VENV)/.ready $(wildcard engine/cabacus/*.py engine/cabacu
 	build/flower/bin/pip install --quiet --force-reinstall --no-deps build/flower/cabacus-*.whl
 	build/flower/bin/pip install --quiet "$$(ls build/flower/cabacus-*.whl)[flower]" 'pytest>=8.4,<10'
 	@touch $@
+
+docker-test: $(VENV)/.ready ## Build the image, start everything, hurt it: needs docker and docker compose, and the base images
+	pytest tests/docker --durations=0 $(ARGS)
 
 test-shared: $(VENV)/.ready ## Run the tests that need the networks and data sets of ../shared
 	pytest -m shared $(ARGS)

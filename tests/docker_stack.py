@@ -1,0 +1,116 @@
+"""What the tests of the deployment do with Docker: start, look into, hurt and stop the parts."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from cabacus.service.client import Client, Job
+
+ROOT = Path(__file__).parents[1]
+IMAGE = "cabacus-test"
+PROXY_IMAGE = "cabacus-test-proxy"
+PROJECT = "cabacustest"
+ADDRESS = "127.0.0.1:18390"
+URL = f"http://{ADDRESS}"
+SECONDS = 60
+TUNING = {
+    "CABACUS_PUBLISH": ADDRESS,
+    "CABACUS_IDLE_SECONDS": "2",
+    "PROXY_HEADER_TIMEOUT": "6s",
+    "PROXY_CONNECTIONS_PER_CLIENT": "280",
+}
+"""Quicker than in production, so that a test need not wait; and 200 slow connections from one address are let in."""
+
+
+def docker(*words: object, environment: dict[str, str] | None = None, seconds: float = 900) -> str:
+    """Run docker and return what it prints."""
+    return _run(["docker", *map(str, words)], environment, seconds)
+
+
+def _run(words: list[str], environment: dict[str, str] | None, seconds: float) -> str:
+    done = subprocess.run(
+        words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=seconds, check=False
+    )
+    assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done.stdout.strip()
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = SECONDS) -> None:
+    """Wait until it holds; whatever goes wrong meanwhile counts as no."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with suppress(AssertionError, httpx.HTTPError):
+            if condition():
+                return
+        time.sleep(0.1)
+    raise AssertionError(f"{what}: not within {seconds} s")
+
+
+class Stack:
+    """The parts by name, through either version of compose."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.environment = TUNING | environment
+        self.keys: dict[str, str] = {}
+        self._program = ["docker-compose"] if shutil.which("docker-compose") else ["docker", "compose"]
+
+    def compose(self, *words: str) -> str:
+        """Run compose."""
+        return _run([*self._program, "-p", PROJECT, "-f", "docker-compose.yml", *words], self.environment, 600)
+
+    def up(self, *words: str) -> None:
+        """Start what does not run, and wait until work is taken through the proxy."""
+        self.compose("up", "-d", "--no-build", *words)
+        until(lambda: httpx.get(f"{URL}/readyz").status_code == 200, "the proxy finds an API that is ready")
+
+    def containers(self, service: str) -> list[str]:
+        """Ids of the containers of a service that run."""
+        return self.compose("ps", "-q", service).split()
+
+    def execute(self, service: str, *words: str) -> str:
+        """Run a command in the first container of a service."""
+        return docker("exec", self.containers(service)[0], *words)
+
+    def inspect(self, container: str) -> dict[str, Any]:
+        """What the engine knows of a container."""
+        found: dict[str, Any] = json.loads(docker("inspect", container))[0]
+        return found
+
+    def healthy(self, *services: str) -> bool:
+        """True when every container of these services says that it lives."""
+        ids = [container for service in services for container in self.containers(service)]
+        return bool(ids) and all(self.inspect(one)["State"]["Health"]["Status"] == "healthy" for one in ids)
+
+    def redis(self, *words: str) -> str:
+        """Ask Redis as the service does."""
+        shell = 'REDISCLI_AUTH=$(cat /run/secrets/redis_password) exec redis-cli --user cabacus "$@"'
+        return self.execute("redis", "sh", "-c", shell, "sh", *words)
+
+    def attempts(self, job: Job) -> int:
+        """How often a job was started."""
+        return int(self.redis("HGET", f"{{cabacus}}:job:{job.id}", "attempts") or 0)
+
+    def worker_of(self, job: Job) -> str:
+        """The container that runs a job; waits until one does."""
+        found: list[str] = []
+
+        def look() -> bool:
+            consumer = self.redis("HGET", f"{{cabacus}}:job:{job.id}", "consumer")
+            found[:] = [one for one in self.containers("worker") if consumer and one.startswith(consumer.split("-")[0])]
+            return bool(found)
+
+        until(look, "a worker starts on the job")
+        return found[0]
+
+    def client(self, owner: str = "alice", **options: Any) -> Client:
+        """A client through the proxy."""
+        return Client(URL, key=self.keys[owner], **options)
