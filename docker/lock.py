@@ -36,9 +36,11 @@ def main() -> None:
             source.write("\n".join(lines))
             source.flush()
             flags = ["--quiet", "--upgrade", "--generate-hashes", "--strip-extras", "--no-annotate", "--no-header"]
-            flags += ["--no-emit-index-url", "--no-emit-find-links", "--allow-unsafe"]
+            flags += ["--allow-unsafe"]
             command = [sys.executable, "-m", "piptools", "compile", *flags, "-o", str(HERE / name), source.name]
             subprocess.run(command, check=True)
+        kept = [line for line in (HERE / name).read_text(encoding="utf-8").splitlines() if not line.startswith("--")]
+        (HERE / name).write_text("\n".join(kept).strip() + "\n", encoding="utf-8")  # without where this machine looks
 
 
 if __name__ == "__main__":

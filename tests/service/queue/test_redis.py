@@ -70,7 +70,7 @@ def test_nothing_is_left_of_a_job_that_is_forgotten(redis_server, new_job) -> No
 
 
 def test_jobs_survive_a_server_that_is_killed(own_redis_server, new_job, monkeypatch) -> None:
-    monkeypatch.setattr(redis_streams, "RETRIES", 40)  # a busy machine starts a server slowly
+    monkeypatch.setattr(connection, "RETRIES", 40)  # a busy machine starts a server slowly
 
     async def main() -> None:
         queue = open_queue(own_redis_server)
@@ -90,7 +90,7 @@ def test_jobs_survive_a_server_that_is_killed(own_redis_server, new_job, monkeyp
 
 
 def test_waiters_and_readers_outlive_a_restart(own_redis_server, new_job, monkeypatch) -> None:
-    monkeypatch.setattr(redis_streams, "RETRIES", 40)  # a busy machine starts a server slowly
+    monkeypatch.setattr(connection, "RETRIES", 40)  # a busy machine starts a server slowly
 
     async def main() -> None:
         queue = open_queue(own_redis_server)
