@@ -108,6 +108,20 @@ def named(text: str) -> Scheme:
     """
     if text in SCHEMES:
         return SCHEMES[text]
+    settings = settings_of(text)
+    if "stc" in settings:
+        return stc_golomb(settings["stc"])
+    if "top" in settings:
+        return top_indices(settings["top"])
+    return ours(**settings)
+
+
+def settings_of(text: str) -> dict[str, Any]:
+    """Settings of an encoder from their text.
+
+    >>> settings_of("step=3,sparsify=top_k")
+    {'step': 3.0, 'sparsify': 'top_k'}
+    """
     settings: dict[str, Any] = {}
     for part in text.split(","):
         key, value = part.split("=")
@@ -115,8 +129,4 @@ def named(text: str) -> Scheme:
             settings[key] = float(value)
         except ValueError:
             settings[key] = value
-    if "stc" in settings:
-        return stc_golomb(settings["stc"])
-    if "top" in settings:
-        return top_indices(settings["top"])
-    return ours(**settings)
+    return settings
