@@ -180,8 +180,8 @@ FCAE = Row(
     ),
     max_loss=0.045,
     against_dense=True,
-    sizes=(3.5, 3.6, 3.7, 3.8, 3.9, 4.0, 4.2),
-    rate_weights=(0.1, 0.2, 0.3, 0.5),
+    sizes=(3.6, 3.7, 3.8, 3.9, 4.0),
+    rate_weights=(0.1, 0.2, 0.3),
     paper="55.69 % nonzero, 16.15 % at -0.05",
 )
 SMALL_VGG16 = Row(
