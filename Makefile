@@ -63,6 +63,7 @@ build/flower/.ready: $(VENV)/.ready $(wildcard engine/cabacus/*.py engine/cabacu
 	@touch $@
 
 docker-test: $(VENV)/.ready ## Build the image, start everything, hurt it: needs docker and docker compose, and the base images
+	pip install --quiet 'kubernetes-validate>=1.31,<2'
 	pytest tests/docker --durations=0 $(ARGS)
 
 test-shared: $(VENV)/.ready ## Run the tests that need the networks and data sets of ../shared

@@ -90,6 +90,27 @@ def test_the_wheel_of_the_source_distribution_works_in_an_environment_of_its_own
     run(sys.executable, "-m", "mypy", "--strict", "--python-executable", python, "user.py", cwd=tmp_path)
 
 
+def other_python() -> str | None:
+    """Another version of Python than this one that the wheel is for, as pyenv keeps them."""
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    mine = "{}.{}.".format(*sys.version_info[:2])
+    for folder in sorted(root.glob("3.*")):
+        if not folder.name.startswith(mine) and re.match(r"3\.1[1-4]\.\d+$", folder.name):
+            return str(folder / "bin" / "python")
+    return None
+
+
+@pytest.mark.packaging
+@pytest.mark.skipif(other_python() is None, reason="no other Python from 3.11 to 3.14 under pyenv")
+def test_a_wheel_for_another_python_works_there(tmp_path: Path) -> None:
+    home = tmp_path / "environment"
+    run(other_python(), "-m", "venv", home)
+    python = home / "bin" / "python"
+    run(python, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path, ROOT, cwd=tmp_path)
+    run(python, "-m", "pip", "install", "--quiet", next(tmp_path.glob("*.whl")), cwd=tmp_path)
+    assert "bytes" in run(python, ROOT / "tests" / "wheel_check.py", cwd=tmp_path)
+
+
 def installed(python: Path) -> set[str]:
     """The names of the packages in an environment."""
     return set(run(python, "-c", "import importlib.metadata as m; print(*(d.name for d in m.distributions()))").split())

@@ -26,14 +26,13 @@ ATTEMPTS = 3
 @contextmanager
 def slow_callers(key: str) -> Iterator[subprocess.Popen[str]]:
     words = [sys.executable, Path(__file__).with_name("slow_callers.py"), *ADDRESS.split(":"), str(COUNT), key]
-    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            process.kill()
 
 
 def p99(client: httpx.Client, job: str) -> float:
