@@ -1,4 +1,4 @@
-// encode_levels, encode_weights, encode_exact, their decoders, moments, simd. The contract is _core.pyi.
+// encode_levels, encode_weights, encode_exact, their decoders, pool_levels, moments, simd. The contract is _core.pyi.
 #include "bindings.hpp"
 #include "cabacus/container.hpp"
 #include "cabacus/container_rules.hpp"
@@ -6,6 +6,7 @@
 #include "cabacus/exact_decoder.hpp"
 #include "cabacus/exact_encoder.hpp"
 #include "cabacus/moments.hpp"
+#include "cabacus/pooling.hpp"
 #include "cabacus/tensor_decoder.hpp"
 #include "cabacus/tensor_encoder.hpp"
 
@@ -16,6 +17,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
@@ -243,6 +245,35 @@ void decode_exact(const py::object& data, const cabacus::Record& record, std::si
     cabacus::decode_exact(run, cabacus::exact_float_of(record), threads, record.name, elements);
 }
 
+// A coding with starts for tensors of one slice each, and the slices that it makes smaller; or nothing.
+std::optional<std::pair<cabacus::LevelCoding, std::vector<std::optional<py::bytes>>>> pool_levels(
+    const std::vector<std::pair<cabacus::Record, py::object>>& tensors) {
+    if (tensors.empty()) return std::nullopt;
+    std::deque<BufferBytes> buffers;  // which do not move
+    std::vector<cabacus::SmallTensor> pool;
+    for (const auto& [record, data] : tensors) {
+        check_coding(record.levels);
+        if (record.slice_bytes.size() != 1 || record.row_width == 0) throw py::value_error("a tensor has not one slice");
+        const auto slice = buffers.emplace_back(data).span();
+        pool.push_back({record.levels, {weights_of(record), static_cast<std::size_t>(record.row_width), record.levels.lanes()},
+                        cabacus::checked_slice(slice, record.name)});
+    }
+    const auto made = [&] {
+        const py::gil_scoped_release unlocked;
+        return cabacus::pool(pool);
+    }();
+    if (!made) return std::nullopt;
+    std::vector<std::optional<py::bytes>> slices;
+    for (const auto& slice : made->slices) {
+        if (slice.empty()) {
+            slices.emplace_back();
+        } else {
+            slices.emplace_back(py::bytes(reinterpret_cast<const char*>(slice.data()), slice.size()));
+        }
+    }
+    return std::pair(made->coding, std::move(slices));
+}
+
 template <typename Real>
 std::tuple<double, double, std::int64_t> moments(const Flat<Real>& weights) {
     const Real* data = weights.data();
@@ -299,5 +330,12 @@ void bind_levels(py::module_& module) {
     bind_exact<std::uint16_t>(module);
     bind_exact<std::uint32_t>(module);
     bind_exact<std::uint64_t>(module);
-    module.def("simd", [] { return std::string("scalar"); });
+    module.def("pool_levels", &pool_levels, py::arg("tensors"));
+    module.def("simd", [] {
+        switch (cabacus::widest_form()) {
+            case cabacus::Form::avx512: return "avx512";
+            case cabacus::Form::avx2: return "avx2";
+            default: return "scalar";
+        }
+    });
 }

@@ -187,6 +187,14 @@ def decode_exact(
 ) -> None:
     """The bits of the elements of whole slices in scan order into `out`, flat. Raises FormatFault."""
 
+def pool_levels(
+    tensors: list[tuple[Record, Buffer]],
+) -> tuple[LevelCoding, list[bytes | None]] | None:
+    """A coding with starts for tensors of one slice each, and the slices that it makes smaller; None: it does not pay.
+
+    The tensors' codings agree in flags, golomb, prefixes, trellis and lanes. Raises FormatFault for damaged slices.
+    """
+
 def moments(weights: npt.NDArray[np.float32] | npt.NDArray[np.float64]) -> tuple[float, float, int]:
     """(sum w^2, max |w|, index of the first NaN or infinity or -1) of flat weights, summed in a fixed order."""
 

@@ -20,6 +20,7 @@ from cabacus.options import Candidates, Distortion, Effort, Options, Quantizer
 from cabacus.outcomes import Choice
 from cabacus.parallel import each
 from cabacus.planning import Plan, plan
+from cabacus.pooling import share_starts
 from cabacus.report import Report
 from cabacus.reporting import report_of
 from cabacus.search import search
@@ -131,17 +132,19 @@ def _compress(model: Tensors, options: Options) -> Compressed:
     planned = plan(model, options, base)
     meter = _Meter(options.progress, planned.weights)
     made = _make_all(planned, meter)
-    records = {name: one.coded.record for name, one in made.items()}
-    header = planned.header(records)
+    coded = {
+        name: made[name].coded if name in made else planned.exact[name] for name in model if name not in planned.aliases
+    }
+    pinned = {name for name, one in made.items() if one.job.coding.manner.fixed}
+    free = {name: one for name, one in coded.items() if name not in pinned}
+    coded |= dict(zip(free, share_starts(free.values()), strict=True))
+    header = planned.header({name: coded[name].record for name in made})
     if len(header) > DEFAULT_LIMITS.header_bytes:
         raise InputError(
             f"names, shapes and metadata take {len(header)} bytes; readers refuse more than "
             f"{DEFAULT_LIMITS.header_bytes}",
             field="metadata",
         )
-    coded = {
-        name: made[name].coded if name in made else planned.exact[name] for name in model if name not in planned.aliases
-    }
     data = b"".join([header, *(piece for one in coded.values() for piece in one.pieces)])
     if planned.budget is not None and len(data) > planned.budget:
         raise planned.over_budget(len(data))

@@ -16,6 +16,7 @@ from cabacus.files import Source, Tensors
 from cabacus.limits import DEFAULT_LIMITS, Limits
 from cabacus.options import Effort
 from cabacus.parallel import thread_count
+from cabacus.pooling import share_starts
 
 __all__ = ["decode_levels", "encode_levels"]
 
@@ -45,7 +46,7 @@ def encode_levels(
     scale = checks.number(step, "step", above=True, high=1e38)
     words = checks.choice(effort, "effort", ("fast", "default", "max"))
     manner = Manner(effort=cast(Effort, words), threads=thread_count(threads))
-    coded = [_code(name, tensor, scale, manner) for name, tensor in arrays.items()]
+    coded = share_starts([_code(name, tensor, scale, manner) for name, tensor in arrays.items()])
     header = _core.pack([one.record for one in coded], list(arrays.metadata.items()), None)
     return b"".join([header, *(piece for one in coded for piece in one.pieces)])
 

@@ -37,6 +37,12 @@ def test_any_integers_come_back(array: npt.NDArray[Any], effort: Any) -> None:
         np.testing.assert_array_equal(decoded, levels)
 
 
+@pytest.mark.parametrize("largest", [2**30 + 515, 2**31 - 1, -(2**31) + 1])
+def test_the_largest_effort_codes_the_largest_levels(largest: int) -> None:
+    levels = np.array([largest, 2, 0, -1], np.int32)
+    assert np.array_equal(cabacus.decode_levels(cabacus.encode_levels(levels, effort="max")), levels)  # type: ignore[arg-type]
+
+
 def test_names_order_and_metadata_survive() -> None:
     arrays = {"b": geometric(40, 50), "a": np.arange(7, dtype=np.uint8), "": np.zeros((2, 2), np.int64)}
     data = cabacus.encode_levels(arrays, metadata={"x": "y"})

@@ -75,7 +75,7 @@ inline Parts with_levels(std::uint8_t flags, const Bytes& announced, const Bytes
                          std::size_t payload, std::uint8_t dtype = kFloat32, std::uint8_t coding = 1) {
     Parts parts;
     parts.sets = joined({{1, dtype, coding, flags}, announced, levels});
-    parts.records = joined({{1, 0, 1, 'a', 0}, rest});
+    parts.records = joined({{1, 0, 1, 'a', 1}, rest});  // set 0, and a geometry
     parts.payload = payload;
     return parts;
 }

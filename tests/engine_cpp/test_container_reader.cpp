@@ -245,6 +245,7 @@ TEST(container_reader_geometry_has_one_form) {
     refused(matrix({0, 3, 10}, 10), Fault::corrupt);        // one length for two slices
     refused(matrix({0, 0, 10, 4}, 14), Fault::corrupt);     // two lengths for one slice
     refused(matrix({0, 0, 3}, 3), Fault::corrupt);          // shorter than a checksum
+    corrupt_records({1, 0, 1, 'a', 1, 1, 2});               // of raw elements
     refused(with_levels(4, {1, 0}, kLevels, joined({files::floats(1), {1, 0}}), 0), Fault::corrupt);
     refused(with_levels(4, {1, 0}, kLevels, joined({files::floats(1), {0, 1}}), 0), Fault::corrupt);
 }
@@ -301,18 +302,18 @@ TEST(container_reader_aliases_are_checked) {
     const auto third = [](const Bytes& sets, const Bytes& record) {
         Parts parts;
         parts.sets = sets;
-        parts.records = joined({{3, 0, 1, 'a', 0, 1, 9, 0, 1, 'b', 1, 1, 9, 0}, record});
+        parts.records = joined({{3, 0, 1, 'a', 0, 1, 9, 0, 1, 'b', 2, 1, 9, 0}, record});
         parts.payload = 0;
         return parts;
     };
     const Bytes sets{2, kFloat32, 4, 0, kFloat32, 5, 0};
     const Bytes others{3, kFloat32, 4, 0, kFloat32, 5, 0, kInt8, 5, 0};
-    CHECK_EQUAL(cabacus::parse(third(sets, {0, 1, 'c', 1, 1, 9, 0}).file(), {}).records[2].alias, 0U);
-    refused(third(sets, {0, 1, 'c', 1, 1, 9, 1}), Fault::corrupt);    // of an alias
-    refused(third(sets, {0, 1, 'c', 1, 1, 9, 2}), Fault::corrupt);    // of itself
-    refused(third(sets, {0, 1, 'c', 1, 1, 9, 3}), Fault::corrupt);    // of none
-    refused(third(sets, {0, 1, 'c', 1, 1, 8, 0}), Fault::corrupt);    // of another shape
-    refused(third(others, {0, 1, 'c', 2, 1, 9, 0}), Fault::corrupt);  // of another type
+    CHECK_EQUAL(cabacus::parse(third(sets, {0, 1, 'c', 2, 1, 9, 0}).file(), {}).records[2].alias, 0U);
+    refused(third(sets, {0, 1, 'c', 2, 1, 9, 1}), Fault::corrupt);    // of an alias
+    refused(third(sets, {0, 1, 'c', 2, 1, 9, 2}), Fault::corrupt);    // of itself
+    refused(third(sets, {0, 1, 'c', 2, 1, 9, 3}), Fault::corrupt);    // of none
+    refused(third(sets, {0, 1, 'c', 2, 1, 8, 0}), Fault::corrupt);    // of another shape
+    refused(third(others, {0, 1, 'c', 4, 1, 9, 0}), Fault::corrupt);  // of another type
 }
 
 TEST(container_reader_limits_are_kept_and_named) {

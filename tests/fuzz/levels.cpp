@@ -105,7 +105,7 @@ void fuzz::slices(Input input) {
     for (const Form form : forms()) CLAIM(decoded(geometry, coding, words, form) == portable);
     // As a tensor of one slice, under a right checksum.
     Bytes slice = words;
-    cabacus::detail::close_slice(slice);
+    cabacus::append_checksum(slice);
     const cabacus::SliceRun run{coding, count, geometry.row_width, geometry.rows(), 0, {slice.size()}, slice};
     Levels levels(count);
     try {

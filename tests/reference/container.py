@@ -254,10 +254,13 @@ def read_records(reader: Reader, sets: list[ParameterSet], size: int, limits: di
         check_limit(limits, "header_bytes", written_out)
         require(before not in names, "two tensors have the same name")
         names.add(before)
-        number = reader.varint()
+        number, says_geometry = divmod(reader.varint(), 2)
         require(number < len(sets), "there is no such parameter set")
         used.add(number)
         record = read_record(reader, before.decode(), sets[number], records, limits)
+        require(not says_geometry or has_levels(record.coding), "a record without levels has a geometry")
+        if has_levels(record.coding):
+            record = read_slices(reader, record, bool(says_geometry))
         records.append(record)
         elements += record.elements
         output += record.elements * record.dtype.bytes
@@ -293,7 +296,7 @@ def read_record(
     elif coding == RAW:
         size = record.elements * dtype.bytes
         record = replace(record, slice_bytes=raw_slices(size))
-    return read_slices(reader, record) if has_levels(coding) else record
+    return record
 
 
 def read_exact_float(reader: Reader, record: Record) -> Record:
@@ -317,9 +320,9 @@ def raw_slices(size: int) -> tuple[int, ...]:
     return (RAW_SLICE_BYTES + CHECKSUM_BYTES,) * full + last
 
 
-def read_slices(reader: Reader, record: Record) -> Record:
+def read_slices(reader: Reader, record: Record, says_geometry: bool) -> Record:
     """The geometry of section 4, and the slices' lengths."""
-    row_width, slice_rows = reader.varint(), reader.varint()
+    row_width, slice_rows = (reader.varint(), reader.varint()) if says_geometry else (0, 0)
     elements = record.elements
     if elements == 0:
         require(row_width == 0 and slice_rows == 0, "a tensor without elements has rows")

@@ -110,7 +110,7 @@ class Model:
         self.sign = [Context() for _ in range(16)]
         self.suffix = [[Context() for _ in range(3)] for _ in range(coding.prefixes + 1)]
         self.start = coding.start or (32768,) * unary_bins
-        self.start_weight = 512 if coding.start else 12
+        self.start_weight, self.average_weight = (2048, 512) if coding.start else (12, 128)
         self.block = 4
         self.steps_left = self.block
         self.renew_unary()
@@ -134,7 +134,7 @@ class Model:
             total = sum(context.total for context in classes)
             average = (65536 * ones + self.start_weight * start) // (total + self.start_weight)
             for context in classes:
-                context.lean_on(average, 128)
+                context.lean_on(average, self.average_weight)
 
 
 class Magnitudes:

@@ -68,6 +68,8 @@ class Entry:
     alias: int = 0
     row_width: int = 0
     slice_rows: int = 0
+    geometry: bool = False
+    """Written even where both are 0."""
     slices: tuple[bytes, ...] = ()
     """Without their checksums."""
     shared: int = 0
@@ -142,7 +144,8 @@ def write_record(out: Fields, entry: Entry, one: ParameterSet) -> None:
     rest = entry.name.encode()[entry.shared :].decode()
     out.varint(entry.shared, f"{who}shared")
     out.string(rest, f"{who}rest of the name")
-    out.varint(entry.set, f"{who}set")
+    geometry = entry.geometry or entry.row_width > 0 or entry.slice_rows > 0
+    out.add(varint(2 * entry.set + geometry), f"{who}set: {entry.set}{', and a geometry' if geometry else ''}")
     if one.shape is None:
         write_numbers(out, entry.shape, f"{who}rank", f"{who}dimension")
     if has_step(one.dtype, one.coding):
@@ -164,8 +167,9 @@ def write_record(out: Fields, entry: Entry, one: ParameterSet) -> None:
     elif one.coding == ALIAS:
         out.varint(entry.alias, f"{who}is tensor")
     if has_levels(one.coding):
-        out.varint(entry.row_width, f"{who}row_width")
-        out.varint(entry.slice_rows, f"{who}slice_rows")
+        if geometry:
+            out.varint(entry.row_width, f"{who}row_width")
+            out.varint(entry.slice_rows, f"{who}slice_rows")
         for index, content in enumerate(entry.slices):
             out.varint(len(content) + 4, f"{who}slice {index} bytes")
 

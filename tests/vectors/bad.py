@@ -131,7 +131,7 @@ def headers() -> list[Vector]:
         bad("extension-length", "an extension reaches past the header.", extension(6, b"\x7f")),
         bad("set-unused", "a set without a record.", header_of(two, "'b' set", b"\0")),
         bad("set-twice", "two equal sets.", header_of(two, "set 1 dtype", b"\3")),
-        bad("set-missing", "a record of a set that is not there.", header_of(two, "'b' set", b"\2")),
+        bad("set-missing", "a record of a set that is not there.", header_of(two, "'b' set", b"\4")),
         bad("set-flags", "a reserved flag of a set.", header_of(two, "set 1 flags", b"\x10")),
         bad("set-step", "a step of a coding that has none.", header_of(two, "set 1 flags", b"\x08" + f32(0.5))),
         bad("set-axes", "axes of a coding that has none.", header_of(two, "set 1 flags", b"\2\2\1\0")),
@@ -184,9 +184,9 @@ def alias_of_difference() -> Fields:
 def records() -> list[Vector]:
     """Sections 3.3 and 4."""
     named = raw("é1", "b")
-    integers, weights = levels(), levels(WEIGHTS)
+    integers, weights = levels(geometry=True), levels(WEIGHTS)
     shared = levels(a_set("float32", LEVELS, CODING, step=0.5))
-    empty = parts([INTEGERS], [Entry("w", (2, 0))])
+    empty = parts([INTEGERS], [Entry("w", (2, 0), geometry=True)])
     book_set = a_set("uint8", CODEBOOK, CODING)
     book = parts([book_set], [Entry("w", (2,), entries=2, slices=(b"\1\2", *slices_of(CODING, [0, 1], 2)))])
     alias_sets = [RAW_BYTES, a_set("uint8", ALIAS)]
@@ -214,6 +214,7 @@ def records() -> list[Vector]:
         bad("slice-rows-great", "more rows than there are.", header_of(integers, "'w' slice_rows", b"\3")),
         bad("slice-bytes", "a slice shorter than its checksum.", header_of(integers, "'w' slice 0 bytes", b"\3")),
         bad("slice-sum", "slices of 2^64 bytes.", slices_sum()),
+        bad("geometry-of-raw", "raw elements with a geometry.", header_of(raw("a"), "'a' set", b"\1")),
         bad("rows-of-nothing", "a tensor without elements has rows.", header_of(empty, "'w' row_width", b"\1")),
         bad("codebook-empty", "a codebook without entries.", header_of(book, "'w' entries", b"\0")),
         bad("codebook-great", "65,537 entries.", header_of(book, "'w' entries", varint(65537))),

@@ -19,6 +19,7 @@ from cabacus.exact import Coded, Manner, code_exactly, least_bytes, zero
 from cabacus.federated.sparsifying import METHODS, Sparsify, largest, magnitude
 from cabacus.files import Tensors
 from cabacus.options import Effort
+from cabacus.pooling import share_starts
 from cabacus.rules import Rule, merge_rules, parse_rules
 
 __all__ = ["EncodedUpdate", "UpdateEncoder"]
@@ -162,8 +163,7 @@ class UpdateEncoder:
         pooled = _rms(sparse.values()) if self.scale == "model" else None
         factor = (0.5 if self.sparsify == "top_k" else 3.0) if self.step is None else self.step
         levels = self._quantized(model, sparse, pooled, factor, merged)
-        records: list[_core.Record] = []
-        pieces: list[_core.Buffer] = []
+        sent: list[Coded] = []
         decoded, rest = Tensors(metadata=model.metadata), dict[str, Array]()
         error = energy = 0.0
         for name, tensor in model.items():
@@ -177,12 +177,12 @@ class UpdateEncoder:
                 energy += float(np.square(updates[name], dtype=np.float64).sum())
                 if self.error_feedback:
                     rest[name] = left
-            records.append(coded.record)
-            pieces.extend(coded.pieces)
+            sent.append(coded)
             decoded[name] = found
-        header = _core.pack(records, list(model.metadata.items()), digest(origin))
+        sent = share_starts(sent)
+        header = _core.pack([one.record for one in sent], list(model.metadata.items()), digest(origin))
         return EncodedUpdate(
-            data=b"".join([header, *pieces]),
+            data=b"".join([header, *(piece for one in sent for piece in one.pieces)]),
             decoded=decoded,
             residual=rest,
             parameters=sum(tensor.size for tensor in model.values()),

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <span>
+#include <vector>
 
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
 #define CABACUS_CRC32C_SSE42 1
@@ -90,6 +91,12 @@ inline Update fastest_update() {
 inline std::uint32_t crc32c(std::span<const std::uint8_t> data, std::uint32_t before = 0) {
     static const crc32c_detail::Update update = crc32c_detail::fastest_update();
     return ~update(~before, data.data(), data.size());
+}
+
+// Ends a slice with its checksum.
+inline void append_checksum(std::vector<std::uint8_t>& bytes) {
+    const std::uint32_t checksum = crc32c(bytes);
+    for (int shift = 0; shift < 32; shift += 8) bytes.push_back(static_cast<std::uint8_t>(checksum >> shift));
 }
 
 }  // namespace cabacus

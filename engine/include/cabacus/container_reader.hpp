@@ -236,8 +236,9 @@ private:
 
     ParameterSet& read_set_index() {
         const std::uint64_t index = in_.varint();
-        require(index < sets_.size(), "there is no such parameter set");
-        ParameterSet& set = sets_[static_cast<std::size_t>(index)];
+        require(index / 2 < sets_.size(), "there is no such parameter set");
+        ParameterSet& set = sets_[static_cast<std::size_t>(index / 2)];
+        says_geometry_ = index % 2 != 0;
         expand(set.common.shape.size() + set.common.axes.size());
         set.used = true;
         return set;
@@ -253,6 +254,7 @@ private:
         read_fields(record, set);
         check_fields(record);
         if (record.coding == Coding::alias) check_alias(records, records.size() - 1);
+        require(!says_geometry_ || has_levels(record.coding), "a record without levels has a geometry");
         if (has_levels(record.coding)) {
             read_geometry(record);
             read_slices(record);
@@ -292,8 +294,8 @@ private:
     }
 
     void read_geometry(Record& record) {
-        const std::uint64_t row_width = in_.varint();
-        const std::uint64_t slice_rows = in_.varint();
+        const std::uint64_t row_width = says_geometry_ ? in_.varint() : 0;
+        const std::uint64_t slice_rows = says_geometry_ ? in_.varint() : 0;
         record.row_width = row_width;
         record.slice_rows = slice_rows;
         const Geometry geometry = geometry_of(record);
@@ -322,6 +324,7 @@ private:
     std::uint64_t elements_ = 0;
     std::uint64_t output_bytes_ = 0;
     std::uint64_t slices_ = 0;  // of the record at hand, <= kMaxExtent
+    bool says_geometry_ = false;  // of the record that is read
     std::vector<ParameterSet> sets_;
 };
 

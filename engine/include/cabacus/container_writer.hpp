@@ -178,6 +178,13 @@ inline void check_record(const std::vector<Record>& records, std::size_t index) 
     check_slices(record);
 }
 
+// Whether a record's geometry is another than the natural rows in one slice.
+inline bool says_geometry(const Record& record) {
+    if (!has_levels(record.coding) || element_count(record.shape) == 0) return false;
+    const Geometry geometry = geometry_of(record);
+    return !geometry.natural_width || !geometry.one_slice;
+}
+
 inline void write_record(ByteWriter& out, const Record& record, const Group& set) {
     if (!set.shape) write_shape(out, record);
     switch (record.coding) {
@@ -204,9 +211,11 @@ inline void write_record(ByteWriter& out, const Record& record, const Group& set
         case Coding::alias: out.varint(record.alias); break;
     }
     if (!has_levels(record.coding)) return;
-    const Geometry geometry = geometry_of(record);
-    out.varint(geometry.natural_width ? 0 : geometry.row_width);
-    out.varint(geometry.one_slice ? 0 : geometry.slice_rows);
+    if (says_geometry(record)) {
+        const Geometry geometry = geometry_of(record);
+        out.varint(geometry.natural_width ? 0 : geometry.row_width);
+        out.varint(geometry.one_slice ? 0 : geometry.slice_rows);
+    }
     for (const std::uint64_t bytes : record.slice_bytes) out.varint(bytes);
 }
 
@@ -257,7 +266,7 @@ inline std::vector<std::uint8_t> pack(const std::vector<Record>& records, const 
         const std::size_t shared = writer_detail::shared_prefix(previous, name);
         header.varint(shared);
         header.string(name.substr(shared));
-        header.varint(set_of[i]);
+        header.varint(2 * set_of[i] + (writer_detail::says_geometry(records[i]) ? 1 : 0));
         writer_detail::write_record(header, records[i], sets[set_of[i]]);
         previous = name;
     }

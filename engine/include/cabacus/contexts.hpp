@@ -51,6 +51,7 @@ class Probabilities {
     explicit Probabilities(const LevelCoding& coding) : unary_bins_(static_cast<std::size_t>(coding.unary())) {
         const bool stored = !coding.start.empty();
         start_weight_ = stored ? kStoredWeight : kUnstoredWeight;
+        average_weight_ = stored ? kStoredAverageWeight : kAverageWeight;
         for (std::size_t bin = 0; bin < unary_bins_; ++bin) start_[bin] = stored ? coding.start[bin] : 1u << 15;
         tables_.sign.fill(kHalf);
         for (Row& row : tables_.suffix) row.fill(kHalf);
@@ -75,13 +76,14 @@ class Probabilities {
   private:
     // In sixteenths of a bin: how much the start, the bin's average over its classes, and one half weigh.
     static constexpr std::uint32_t kUnstoredWeight = 12;
-    static constexpr std::uint32_t kStoredWeight = 512;
+    static constexpr std::uint32_t kStoredWeight = 2048;
     static constexpr std::int32_t kAverageWeight = 128;
+    static constexpr std::int32_t kStoredAverageWeight = 512;
     static constexpr std::int32_t kPlainWeight = 64;
 
     CABACUS_INLINE void refresh_unary(std::size_t bins) {
         for (std::size_t bin = 0; bin < bins; ++bin) {
-            unary_[bin].probabilities(unary_[bin].average(start_[bin], start_weight_), kAverageWeight, tables_.unary[bin]);
+            unary_[bin].probabilities(unary_[bin].average(start_[bin], start_weight_), average_weight_, tables_.unary[bin]);
         }
     }
 
@@ -114,6 +116,7 @@ class Probabilities {
 
     std::size_t unary_bins_;
     std::uint32_t start_weight_;
+    std::int32_t average_weight_;
     std::array<std::uint32_t, kMaxUnary> start_{};  // 2^-16
     std::array<CountRow, kMaxUnary> unary_{};
     CountRow sign_;

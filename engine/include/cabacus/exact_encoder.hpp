@@ -190,7 +190,7 @@ EncodedExact encode_exact(const Bits* elements, std::size_t count, int mantissa_
         count, std::move(made.tensor), options.threads,
         [&](std::size_t begin, const SliceGeometry& geometry, detail::SliceResult& result) {
             result.bytes = detail::encode_exact_slice(geometry, coding, exact, elements + begin, levels.data() + begin);
-            detail::close_slice(result.bytes);
+            append_checksum(result.bytes);
             result.size = result.bytes.size();
             result.histogram.add(levels.data() + begin, geometry.weights);
         });

@@ -17,10 +17,13 @@ namespace cabacus {
 // `words`: a slice without its checksum. `levels`: geometry.weights of them, in scan order.
 class LevelDecoder {
   public:
+    // What is given out: the multiple of the step that a level stands for, or the level as it was coded.
+    enum class Meaning { multiple, level };
+
     LevelDecoder(const SliceGeometry& geometry, const LevelCoding& coding, std::span<const std::uint8_t> words,
-                 std::int32_t* levels)
+                 std::int32_t* levels, Meaning meaning = Meaning::multiple)
         : geometry_(geometry), bins_(coding), coder_(words, geometry.used_lanes()), walk_(geometry, coding),
-          bin_walk_(coder_, bins_), out_(levels) {}
+          bin_walk_(coder_, bins_), out_(levels), meaning_(meaning) {}
 
     void run() {
         walk_.run(*this);
@@ -45,6 +48,7 @@ class LevelDecoder {
         const int states = walk_.coding().trellis;
         if (states == 0) return level;
         overflowed_ |= level > kMaxTrellisLevel || level < -kMaxTrellisLevel;
+        if (meaning_ == Meaning::level) return level;
         return trellis_multiple(trellis_quantizer(states, walk_.state(lane)), level);
     }
 
@@ -55,6 +59,7 @@ class LevelDecoder {
     SliceWalk<LevelDecoder> walk_;
     BinWalk<RangeDecoder> bin_walk_;
     std::int32_t* out_;
+    Meaning meaning_;
 };
 
 inline void check_words(std::span<const std::uint8_t> words) {

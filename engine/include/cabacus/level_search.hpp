@@ -49,6 +49,8 @@ struct FixedCoding {
 namespace detail {
 
 inline constexpr std::uint64_t kManyWeights = std::uint64_t{1} << 20;
+// So few weights end before columns are learnt, and before a search pays.
+inline constexpr std::uint64_t kFewWeights = std::uint64_t{1} << 12;
 
 inline int bits_beyond(const LevelCoding& coding, std::uint32_t largest) {
     const Binarization bins(coding);
@@ -96,7 +98,8 @@ inline std::uint8_t choose_lanes(double bytes, std::uint64_t weights) {
 inline LevelCoding first_coding(const LevelStatistics& seen, const FixedCoding& fixed) {
     LevelCoding coding;
     detail::choose_binarization(coding, seen, fixed);
-    coding.context = static_cast<std::uint8_t>(fixed.context.value_or(kRowColumn));
+    const bool small = seen.weights <= detail::kFewWeights;
+    coding.context = static_cast<std::uint8_t>(fixed.context.value_or(small ? kRow : kRowColumn));
     coding.row_shift = static_cast<std::uint8_t>(fixed.row_shift.value_or(4));
     coding.column_shift = static_cast<std::uint8_t>(fixed.column_shift.value_or(3));
     coding.class_floor = static_cast<std::uint8_t>(fixed.class_floor.value_or(detail::choose_floor(seen.mean())));
@@ -119,7 +122,7 @@ class CodingSearch {
         : source_{levels}, weights_(weights), columns_(columns), fixed_(fixed) {}
 
     LevelCoding run(LevelCoding coding, Effort effort) {
-        if (effort == Effort::fast || weights_ == 0) return coding;
+        if (effort == Effort::fast || (effort == Effort::normal && weights_ <= detail::kFewWeights)) return coding;
         best_ = coding;
         least_ = measure(coding);
         vary(fixed_.context, &LevelCoding::context, {kRow, kColumn});
@@ -147,8 +150,7 @@ class CodingSearch {
 
     void vary_flags() {
         if (fixed_.flags || fixed_.golomb || fixed_.prefixes) return;
-        const Binarization bins(best_);
-        const std::uint32_t largest = bins.base(best_.prefixes) + ((1u << best_.width) - 1);
+        const std::uint32_t largest = Binarization(best_).largest();
         for (const int flags : {0, 1, 2, 4, 6, 9}) {
             for (const int golomb : {0, 1, 2}) {
                 LevelCoding coding = best_;

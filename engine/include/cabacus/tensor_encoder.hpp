@@ -112,17 +112,12 @@ struct SliceResult {
     LevelHistogram histogram;
 };
 
-inline void close_slice(std::vector<std::uint8_t>& bytes) {
-    const std::uint32_t checksum = crc32c(bytes);
-    for (int shift = 0; shift < 32; shift += 8) bytes.push_back(static_cast<std::uint8_t>(checksum >> shift));
-}
-
 // Codes known levels, or tells what that takes.
 inline void code_slice(const SliceGeometry& geometry, const LevelCoding& coding, const std::int32_t* levels, bool payload,
                        SliceResult& out) {
     if (payload) {
         out.bytes = encode_slice(geometry, coding, levels);
-        close_slice(out.bytes);
+        append_checksum(out.bytes);
         out.size = out.bytes.size();
     } else {
         GivenLevels source{levels};
