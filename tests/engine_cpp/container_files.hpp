@@ -110,6 +110,7 @@ inline std::vector<Record> samples() {
     records[3].offset = -128;
     records[3].slice_bytes = {40};
     records[4].coding = Coding::exact_float;
+    records[4].lowest = 100;
     records[4].entries = 23;
     records[4].slice_bytes = {90};
     records[5].dtype = cabacus::kFloat64;

@@ -207,9 +207,9 @@ TEST(container_reader_level_parameters_are_checked) {
 
 TEST(container_reader_codings_have_their_types) {
     refused(with_levels(0, {}, kLevels, {0, 0, 0, 0, 10}, 10, 24, 1), Fault::corrupt);    // levels of complex64
-    refused(with_levels(0, {}, kLevels, {0, 3, 0, 0, 10}, 10, kInt8, 2), Fault::corrupt);  // exact int8
-    refused(with_levels(0, {}, kLevels, {0, 24, 0, 0, 10}, 10, kFloat32, 2), Fault::corrupt);  // 24 bits of mantissa
-    const Parts exact = with_levels(0, {}, kLevels, {0, 23, 0, 0, 10}, 10, kFloat32, 2);
+    refused(with_levels(0, {}, kLevels, {0, 3, 0, 1, 0, 0, 0, 10}, 10, kInt8, 2), Fault::corrupt);  // exact int8
+    refused(with_levels(0, {}, kLevels, {0, 24, 0, 1, 0, 0, 0, 10}, 10, kFloat32, 2), Fault::corrupt);  // 24 bits of mantissa
+    const Parts exact = with_levels(0, {}, kLevels, {0, 23, 0, 1, 0, 0, 0, 10}, 10, kFloat32, 2);
     CHECK_EQUAL(cabacus::parse(exact.file(), {}).records[0].entries, 23U);
 }
 
