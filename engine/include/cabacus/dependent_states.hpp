@@ -24,10 +24,10 @@ constexpr int trellis_quantizer(int states, std::uint8_t state) { return states 
 
 inline constexpr std::int32_t kMaxTrellisLevel = (1 << 30) - 1;
 
-// The multiple of the step that a level within kMaxTrellisLevel stands for.
+// The multiple of the step that a level within kMaxTrellisLevel stands for; of others, which are corrupt, any number.
 inline std::int32_t trellis_multiple(int quantizer, std::int32_t level) {
-    const std::uint32_t twice = 2 * static_cast<std::uint32_t>(level);
-    return static_cast<std::int32_t>(twice) - (quantizer == 0 ? 0 : (level > 0) - (level < 0));
+    const std::int32_t less = quantizer == 0 ? 0 : (level > 0) - (level < 0);
+    return static_cast<std::int32_t>(2 * static_cast<std::uint32_t>(level) - static_cast<std::uint32_t>(less));
 }
 
 }  // namespace cabacus
