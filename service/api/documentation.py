@@ -162,7 +162,7 @@ PUT_BASE: Description = {
         "requestBody": {
             "required": True,
             "description": "The file: safetensors, npz or npy.",
-            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+            "content": binary("application/octet-stream"),
         }
     },
 }

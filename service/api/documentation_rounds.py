@@ -11,6 +11,7 @@ from cabacus.service.api.descriptions import (
     RESULT_HEADERS,
     RETRY_AFTER,
     Description,
+    binary,
     json_body,
     refusals,
 )
@@ -69,7 +70,7 @@ PUT_UPDATE: Description = {
         "requestBody": {
             "required": True,
             "description": "A message of `UpdateEncoder`; or safetensors, npz or npy: the client's model as it is.",
-            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+            "content": binary("application/octet-stream"),
         }
     },
 }
@@ -81,10 +82,7 @@ CLOSE_ROUND: Description = {
         200: {
             "description": "Done within the wait: the mean, or report and mean as multipart/mixed.",
             "headers": {**RESULT_HEADERS, "Preference-Applied": APPLIED},
-            "content": {
-                "application/vnd.safetensors": {"schema": {"type": "string", "format": "binary"}},
-                "multipart/mixed": {"schema": {"type": "string", "format": "binary"}},
-            },
+            "content": binary("application/vnd.safetensors", "multipart/mixed"),
         },
         202: json_body(
             "Queued: ask at Location. Also when the wait is over.",
