@@ -137,7 +137,7 @@ PythonHeader parse(const py::object& data, const py::dict& limits, bool whole) {
     }
     PythonHeader result{header.version, header.bytes, header.file_bytes, py::list(), py::none(), py::list()};
     for (const auto& [key, value] : header.metadata) result.metadata.append(py::make_tuple(key, value));
-    if (header.base) result.base = py::bytes(reinterpret_cast<const char*>(header.base->data()), header.base->size());
+    if (header.base) result.base = to_bytes(*header.base);
     for (Record& record : header.records) result.records.append(py::cast(std::move(record)));
     return result;
 }

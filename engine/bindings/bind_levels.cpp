@@ -268,7 +268,7 @@ std::optional<std::pair<cabacus::LevelCoding, std::vector<std::optional<py::byte
         if (slice.empty()) {
             slices.emplace_back();
         } else {
-            slices.emplace_back(py::bytes(reinterpret_cast<const char*>(slice.data()), slice.size()));
+            slices.emplace_back(to_bytes(slice));
         }
     }
     return std::pair(made->coding, std::move(slices));
@@ -313,9 +313,7 @@ void bind_levels(py::module_& module) {
         .def_readonly("slice_rows", &EncodedTensor::slice_rows)
         .def_readonly("slice_bytes", &EncodedTensor::slice_bytes)
         .def_property_readonly("payload",
-                               [](const EncodedTensor& tensor) {
-                                   return py::bytes(reinterpret_cast<const char*>(tensor.payload.data()), tensor.payload.size());
-                               })
+                               [](const EncodedTensor& tensor) { return to_bytes(tensor.payload); })
         .def_readonly("nonzero", &EncodedTensor::nonzero)
         .def_readonly("entropy_bits", &EncodedTensor::entropy_bits)
         .def_readonly("squared_error", &EncodedTensor::squared_error)

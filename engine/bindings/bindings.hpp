@@ -33,6 +33,11 @@ private:
     Py_buffer view_{};
 };
 
+// Bytes for Python.
+inline pybind11::bytes to_bytes(cabacus::ByteSpan data) {
+    return {reinterpret_cast<const char*>(data.data()), data.size()};
+}
+
 // Makes a T by setting attributes by name, as its keyword constructor in Python.
 template <typename T>
 T from_keywords(const pybind11::kwargs& fields) {

@@ -190,10 +190,10 @@ class SliceWalk {
         const std::int32_t* rows = magnitudes_.rows();
         const bool uses_rows = magnitudes_.uses_rows();
         const int floor = coding_.class_floor;
-        const int halving = coding_.trellis != 0;
+        const bool halved = coding_.trellis != 0;
         for (std::size_t l = 0; l < static_cast<std::size_t>(active); ++l) {
             const int eighths = term + (uses_rows ? octave_eighths(rows[l]) : 0);
-            contexts_.unary[l] = static_cast<std::uint32_t>(std::clamp((eighths >> 2) - floor, 0, 15) >> halving);
+            contexts_.unary[l] = static_cast<std::uint32_t>(magnitude_class(eighths, floor, halved));
         }
     }
 

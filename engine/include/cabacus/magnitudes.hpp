@@ -30,9 +30,11 @@ CABACUS_INLINE int octave_eighths(int magnitude) {
 }
 
 // The class of a magnitude in eighths of an octave: half octaves, or octaves where each is split by the trellis.
+CABACUS_INLINE int magnitude_class(int eighths, int floor, bool halved) {
+    return std::clamp((eighths >> 2) - floor, 0, 15) >> static_cast<int>(halved);
+}
 inline int magnitude_class(const LevelCoding& coding, int eighths) {
-    const int half_octaves = std::clamp((eighths >> 2) - coding.class_floor, 0, 15);
-    return coding.trellis == 0 ? half_octaves : half_octaves >> 1;
+    return magnitude_class(eighths, coding.class_floor, coding.trellis != 0);
 }
 
 // A running mean starts as a plain one: the first values count 1/2, 1/4, ... until `shift` is reached.
