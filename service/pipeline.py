@@ -150,11 +150,25 @@ def _check_base(task: Task) -> None:
         raise Refusal(Failure("base_mismatch", detail, field="base"))
 
 
+def _base(task: Task) -> Path | None:
+    """The base as the engine reads it; of a difference to `base-1`, itself perhaps one to `base-2`, ..., the sum."""
+    roles = [role for role in task.inputs if role.startswith("base")]
+    known: Path | None = None
+    for role in sorted(roles, key=lambda role: int(role.partition("-")[2] or 0), reverse=True):
+        path = task.inputs[role]
+        if known is not None:
+            whole = task.folder / f"{role}.safetensors"
+            cabacus.open(path, base=known, threads=task.threads).save(whole)
+            path = whole
+        known = path
+    return known
+
+
 def _compress(task: Task, progress: Progress) -> Product:
     _check_base(task)
     compressed = cabacus.compress(
         task.inputs["model"],
-        base=task.inputs.get("base"),
+        base=_base(task),
         **_coding(task),
         threads=_threads(task),
         progress=progress,
@@ -190,7 +204,7 @@ def _decompress(task: Task, progress: Progress) -> Product:
         detail = f"npy holds exactly one tensor, these are {len(names)}; choose one by name, or use format=npz"
         raise Refusal(Failure("invalid_option", detail, field="format"))
     path = task.folder / f"result.{extension}"
-    cabacus.open(model, base=task.inputs.get("base"), threads=_threads(task)).save(path, names)
+    cabacus.open(model, base=_base(task), threads=_threads(task)).save(path, names)
     progress(1, 2)
     report = inspection.to_json()
     if len(names) < len(inspection.tensors):

@@ -284,6 +284,12 @@ class BaseView(BaseModel):
     media_type: str
 
 
+class BaseList(BaseModel):
+    """The caller's stored bases, by digest."""
+
+    bases: list[BaseView]
+
+
 class Health(BaseModel):
     """The service answers."""
 

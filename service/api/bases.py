@@ -1,4 +1,4 @@
-"""PUT, HEAD and DELETE /bases/{digest}: models kept for coding differences to them."""
+"""GET /bases; PUT, HEAD and DELETE /bases/{digest}: models kept for coding differences to them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from cabacus.service.api import documentation as docs
 from cabacus.service.api.callers import Caller, Reader, Writer
@@ -14,10 +14,13 @@ from cabacus.service.api.context import Context, Current
 from cabacus.service.api.upload import Upload, discard, receive_base
 from cabacus.service.errors import ServiceError
 from cabacus.service.job import Blob
-from cabacus.service.schemas import BASE_PATTERN, BaseView
+from cabacus.service.schemas import BASE_PATTERN, BaseList, BaseView
 
 router = APIRouter(prefix="/bases", tags=["bases"])
 
+MAX_LISTED = 1000
+MAX_DIFFERENCES = 16
+"""The longest chain of results that are differences, each to the one before: a worker decodes all of it."""
 TENSORS = "application/vnd."
 """How the media types begin of what holds tensors: files of models, and compressed ones."""
 
@@ -31,25 +34,48 @@ Digest = Annotated[
 ]
 
 
-async def known_base(context: Context, caller: Caller, digest: str) -> Blob:
-    """A base that the caller has stored, or an earlier result of this digest. Raises ServiceError `base_not_found`."""
-    blob = await context.queue.base(caller.owner, digest) or await context.queue.result(caller.owner, digest)
-    if blob is None or not blob.media_type.startswith(TENSORS):
+async def known_base(context: Context, caller: Caller, digest: str) -> dict[str, Blob]:
+    """A base that the caller has stored, or an earlier result of this digest, under the name of its part: `base`.
+
+    Of a result that is a difference itself come with it its base as `base-1`, that one's as `base-2`, and so on.
+    Raises ServiceError.
+    """
+    stored = await context.queue.base(caller.owner, digest)
+    if stored is not None:
+        return {"base": stored}
+    job = await context.queue.made(caller.owner, digest)
+    if job is None or job.result is None or not job.result.media_type.startswith(TENSORS):
         raise _not_found(digest)
-    return blob
+    roles = [role for role in job.inputs if role.startswith("base")] if job.kind == "compress" else []
+    if len(roles) >= MAX_DIFFERENCES:
+        detail = (
+            f"the base {digest} is the last of {len(roles)} differences, each to the one before; decompress it, and "
+            "store the model with PUT /bases/DIGEST"
+        )
+        raise ServiceError("invalid_option", detail, field="base")
+    roles.sort(key=lambda role: int(role.partition("-")[2] or 0))
+    return {"base": job.result} | {f"base-{n}": job.inputs[role] for n, role in enumerate(roles, 1)}
 
 
-async def base_for_job(context: Context, caller: Caller, digest: str, upload: Upload) -> Blob:
-    """The same as an input of a job: of a result, which goes with the job that made it, a copy below `upload`."""
-    blob = await known_base(context, caller, digest)
+async def refuse_difference(context: Context, caller: Caller, digest: str) -> None:
+    """Look for a base that must be a whole model. Raises ServiceError."""
+    if len(await known_base(context, caller, digest)) > 1:
+        detail = f"the base {digest} is a difference to another; decompress it, and store it with PUT /bases/DIGEST"
+        raise ServiceError("invalid_option", detail, field="base")
+
+
+async def base_for_job(context: Context, caller: Caller, digest: str, upload: Upload) -> dict[str, Blob]:
+    """The same as inputs of a job: of a result, which goes with the job that made it, a copy below `upload`."""
+    found = await known_base(context, caller, digest)
+    blob = found["base"]
     if not blob.key.startswith("jobs/"):
-        return blob
+        return found
     key = f"{upload.place()}/base.{blob.key.rpartition('.')[2]}"
     try:
         copy = await context.store.write(key, context.store.read(blob.key))
     except KeyError:  # it was deleted just now
         raise _not_found(digest) from None
-    return replace(copy, media_type=blob.media_type, name=blob.name)
+    return found | {"base": replace(copy, media_type=blob.media_type, name=blob.name)}
 
 
 async def _stored_base(context: Context, caller: Caller, digest: str) -> Blob:
@@ -67,6 +93,18 @@ def _not_found(digest: str) -> ServiceError:
         "file as the part base",
         field="base",
     )
+
+
+@router.get("", **docs.LIST_BASES)
+async def list_bases(
+    context: Current,
+    caller: Reader,
+    limit: Annotated[int, Query(ge=1, le=MAX_LISTED, description="At most this many.")] = MAX_LISTED,
+) -> Response:
+    """List the bases that the caller has stored, by digest; results of earlier jobs are with those jobs."""
+    found = await context.queue.bases(caller.owner)
+    listing = BaseList(bases=[_view(digest, found[digest]) for digest in sorted(found)[:limit]])
+    return Response(listing.model_dump_json(), headers={"Cache-Control": "no-store"}, media_type="application/json")
 
 
 @router.put("/{digest}", **docs.PUT_BASE)
@@ -96,7 +134,7 @@ async def put_base(request: Request, digest: Digest, context: Current, caller: W
 @router.head("/{digest}", **docs.HEAD_BASE)
 async def head_base(digest: Digest, context: Current, caller: Reader) -> Response:
     """Say whether there is such a base, stored or an earlier result: 200 or 404."""
-    blob = await known_base(context, caller, digest)
+    blob = (await known_base(context, caller, digest))["base"]
     encoded = base64.b64encode(bytes.fromhex(blob.sha256)).decode()
     return Response(status_code=200, headers={"ETag": f'"{blob.sha256}"', "Repr-Digest": f"sha-256=:{encoded}:"})
 

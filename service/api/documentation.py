@@ -18,7 +18,7 @@ from cabacus.service.api.descriptions import (
 )
 from cabacus.service.api.documentation_work import PREFER, RESULTS
 from cabacus.service.api.examples import DIGEST, JOB, QUEUED
-from cabacus.service.schemas import BaseView, Health, JobList, JobView
+from cabacus.service.schemas import BaseList, BaseView, Health, JobList, JobView
 
 LIST_JOBS: Description = {
     "operation_id": "listJobs",
@@ -144,6 +144,14 @@ _BASE = {
     "bytes": 1066860,
     "sha256": DIGEST,
     "media_type": "application/vnd.safetensors",
+}
+LIST_BASES: Description = {
+    "operation_id": "listBases",
+    "response_class": Response,
+    "responses": {
+        200: json_body("The bases.", BaseList, {"bases": [_BASE]}),
+        **refusals("invalid_option", "unavailable"),
+    },
 }
 PUT_BASE: Description = {
     "operation_id": "putBase",

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
@@ -14,7 +13,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from cabacus.service.api import documentation_rounds as docs
-from cabacus.service.api.bases import base_for_job, known_base
+from cabacus.service.api.bases import base_for_job, refuse_difference
 from cabacus.service.api.callers import Caller, Reader, Writer
 from cabacus.service.api.context import Context, Current
 from cabacus.service.api.formats import CABACUS
@@ -47,7 +46,7 @@ Samples = Annotated[int, Query(ge=1, le=MAX_SAMPLES, description="Examples train
 @router.post("", **docs.OPEN_ROUND)
 async def open_round(request: Request, new: NewRound, context: Current, caller: Writer) -> Response:
     """Open a round of updates to a stored base (PUT /bases/{digest}), or to an earlier round's mean by its SHA-256."""
-    await known_base(context, caller, new.base)
+    await refuse_difference(context, caller, new.base)
     now = time.time()
     clients = None if new.clients is None else tuple(dict.fromkeys(new.clients))
     found = Round(secrets.token_hex(16), caller.owner, new.base, now, now + new.deadline_seconds, new.minimum, clients)
@@ -137,8 +136,8 @@ async def _known(context: Context, caller: Caller, round_id: str) -> Round:
 
 
 async def _close(context: Context, caller: Caller, found: Round) -> Job | None:
-    def base() -> Awaitable[Blob]:
-        return base_for_job(context, caller, found.base, Upload())
+    async def base() -> Blob:
+        return (await base_for_job(context, caller, found.base, Upload()))["base"]
 
     return await _rounds(context).close(found, base, bounds=caller.bounds)
 

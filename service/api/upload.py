@@ -34,6 +34,11 @@ ROLES: dict[Kind, tuple[str, ...]] = {  # of those with a POST route of their ow
 SHARD = "shard"
 """The part of a form that may be there many times: the shards of a model that is an index of them."""
 
+ONE_FILE = (
+    "a base is one file of tensors. Of a checkpoint in several files, send all tensors as one, as the client does, or "
+    "compress it: the result is a base by its SHA-256"
+)
+
 TAKES_COMPRESSED: frozenset[Kind] = frozenset({"decompress", "inspect", "verify"})
 """The kinds of job whose model is a compressed one. All other files hold tensors."""
 
@@ -78,6 +83,8 @@ async def receive(
 
 async def receive_base(request: Request, store: Store, upload: Upload, *, limit: int, quiet_seconds: float) -> Blob:
     """The same for a body that is a base, a file of tensors."""
+    if is_multipart(request.headers.get("content-type")):
+        raise ServiceError("unsupported_format", f"base: a form is no file; {ONE_FILE}", field="base")
     _refuse_encoding(request)
     _refuse_length(request, limit)
     body = checked(_bounded(request.stream(), limit, quiet_seconds), request.headers)
@@ -171,7 +178,8 @@ def _expect(kind: Kind, role: str, head: bytes) -> Format:
         detail = f"shard: this is a {found.extension} file; shards are safetensors files"
         raise ServiceError("unsupported_format", detail, field=SHARD)
     if found is INDEX and (role != "model" or kind in TAKES_COMPRESSED):
-        raise ServiceError("unsupported_format", f"{role}: this is JSON, no file of tensors", field=role)
+        remedy = f"; {ONE_FILE}" if role == "base" else ""
+        raise ServiceError("unsupported_format", f"{role}: this is JSON, no file of tensors{remedy}", field=role)
     if role == "update" and (found is CABACUS or found.holds_tensors):
         return found
     if role == "model" and kind in TAKES_COMPRESSED:

@@ -66,7 +66,7 @@ async def start(request: Request, kind: Kind, context: Context, caller: Caller) 
                 if "base" in upload.inputs:
                     detail = "base is given both as a part and by its digest; give it once"
                     raise ServiceError("invalid_option", detail, field="base")
-                upload.inputs["base"] = await base_for_job(context, caller, options["base"], upload)
+                upload.inputs |= await base_for_job(context, caller, options["base"], upload)
             refuse_missing(kind, upload.inputs, options, elsewhere=terms.input is not None)
         except BaseException:
             await discard(store, *upload.places)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Mapping
 from typing import Any, Protocol
 
 from cabacus.options import Options
-from cabacus.service.cli.outcomes import Exit, UsageError, missing_extra
+from cabacus.service.cli.connection import connect
+from cabacus.service.cli.outcomes import Exit, UsageError
 from cabacus.service.cli.plot import svg
 from cabacus.service.cli.progress import Bar
 from cabacus.service.cli.streams import STANDARD, Output, check_inputs
 from cabacus.service.cli.work import Task, Work
 
 CODING = ("lambda", "rate_weight", "quantizer", "candidates", "effort", "distortion", "rule", "threads")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 TARGETS = ("snr_db", "bits_per_weight", "ratio", "max_bytes", "max_abs_error", "step", "s")
 
 
@@ -23,7 +26,7 @@ def compress(arguments: argparse.Namespace) -> int:
     """`cabacus compress`: the result to OUT, the report's table to standard error."""
     options, files = _given(arguments, *TARGETS, *CODING), _given(arguments, "sigma", "importance", "base")
     _check_options(options | dict.fromkeys(files, True))
-    check_inputs(arguments.input, *files.values(), folders=True)
+    _check_files(arguments, files, folders=True)
     output = Output.of(arguments.output, force=arguments.force)
     report_output = None
     if arguments.report is not None:
@@ -43,7 +46,7 @@ def decompress(arguments: argparse.Namespace) -> int:
     """`cabacus decompress`: the tensors to OUT."""
     options = {**_given(arguments, "name", "threads"), "format": arguments.format or _format_of(arguments.output)}
     files = _given(arguments, "base")
-    check_inputs(arguments.input, *files.values())
+    _check_files(arguments, files)
     output = Output.of(arguments.output, force=arguments.force)
     with Bar("decompressing", quiet=arguments.quiet) as bar:
         _work(arguments).decompress(Task(arguments.input, files, options), output, bar)
@@ -94,13 +97,17 @@ def _work(arguments: argparse.Namespace) -> Work:
         from cabacus.service.cli.local import LocalWork
 
         return LocalWork()
-    if not arguments.server.startswith(("http://", "https://")):
-        raise UsageError(f"--server is {arguments.server!r}; give a URL such as http://localhost:8000")
-    try:
-        from cabacus.service.cli.remote import RemoteWork
-    except ModuleNotFoundError as error:
-        raise missing_extra(error, "client", "--server") from error
-    return RemoteWork(arguments.server)
+    client = connect(arguments.server)
+    from cabacus.service.cli.remote import RemoteWork
+
+    return RemoteWork(client)
+
+
+def _check_files(arguments: argparse.Namespace, files: Mapping[str, str], *, folders: bool = False) -> None:
+    """Look for the files that are to be read; a base may be one that the server has stored, named by its digest."""
+    stored = arguments.server is not None and _DIGEST.fullmatch(files.get("base", "")) is not None
+    here = [name for role, name in files.items() if not (stored and role == "base")]
+    check_inputs(arguments.input, *here, folders=folders)
 
 
 def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:

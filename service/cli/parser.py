@@ -7,7 +7,8 @@ from importlib.metadata import version
 from typing import get_args
 
 from cabacus.options import Candidates, Distortion, Effort, Quantizer
-from cabacus.service.cli import commands, keys, serving
+from cabacus.service.cli import bases, commands, jobs, keys, serving
+from cabacus.service.cli.connection import DEFAULT_URL
 from cabacus.service.keys import DEFAULT_SCOPES, SCOPES
 from cabacus.service.settings import knobs, variable
 from cabacus.tuning import command as tuning
@@ -46,6 +47,8 @@ def build_parser() -> argparse.ArgumentParser:
     ):
         _serving(command(name, text, epilog=epilog), name, flags)
     _keys(command("keys", "make, list and remove the keys of the API"))
+    _jobs(command("jobs", "list, show, get, cancel and remove the jobs of a service"))
+    _bases(command("bases", "store, list and remove models that a service codes differences to"))
     return parser
 
 
@@ -72,6 +75,44 @@ def _keys(parser: argparse.ArgumentParser) -> None:
         action.add_argument("--state", metavar="FOLDER", help=knobs()["state"].help)
 
 
+def _jobs(parser: argparse.ArgumentParser) -> None:
+    of = parser.add_subparsers(metavar="ACTION", required=True)
+    listing = of.add_parser("list", help="show the latest jobs, newest first", allow_abbrev=False)
+    listing.add_argument("--limit", type=int, default=100, metavar="N", help="at most so many; default: 100")
+    _json(listing)
+    listing.set_defaults(run=jobs.show_all)
+    showing = of.add_parser("show", help="show all that is known of a job, as JSON", allow_abbrev=False)
+    showing.set_defaults(run=jobs.show)
+    getting = of.add_parser("get", help="wait for a job's end and bring its result", allow_abbrev=False)
+    _output(getting)
+    getting.add_argument("--force", action="store_true", help="overwrite OUT")
+    _quiet(getting)
+    getting.set_defaults(run=jobs.get)
+    cancelling = of.add_parser("cancel", help="stop a job that waits or runs", allow_abbrev=False)
+    cancelling.set_defaults(run=jobs.cancel)
+    removing = of.add_parser("remove", help="forget a job that has ended, and its files", allow_abbrev=False)
+    removing.set_defaults(run=jobs.remove)
+    for action in (showing, getting, cancelling, removing):
+        action.add_argument("id", metavar="ID", help="as `cabacus jobs list` shows it")
+    for action in (listing, showing, getting, cancelling, removing):
+        _service(action)
+
+
+def _bases(parser: argparse.ArgumentParser) -> None:
+    of = parser.add_subparsers(metavar="ACTION", required=True)
+    adding = of.add_parser("add", help="store a model and print its digest, for --base", allow_abbrev=False)
+    _input(adding, "IN", "the model")
+    adding.set_defaults(run=bases.add)
+    listing = of.add_parser("list", help="show what is stored", allow_abbrev=False)
+    _json(listing)
+    listing.set_defaults(run=bases.show_all)
+    removing = of.add_parser("remove", help="forget one", allow_abbrev=False)
+    removing.add_argument("digest", metavar="DIGEST", help="as `cabacus bases list` shows it")
+    removing.set_defaults(run=bases.remove)
+    for action in (adding, listing, removing):
+        _service(action)
+
+
 def _compress(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=commands.compress)
     _input(parser, "IN", "the model")
@@ -87,7 +128,9 @@ def _compress(parser: argparse.ArgumentParser) -> None:
     targets.add_argument("--step", type=float, help="this quantization step in every lossy tensor")
     targets.add_argument("--s", type=int, metavar="S", help="S of eq. 2 of the paper; needs --sigma")
     _coding(parser)
-    parser.add_argument("--base", metavar="FILE", help="code the difference to this model")
+    parser.add_argument(
+        "--base", metavar="FILE", help="code the difference to this model; with --server also its digest, if stored"
+    )
     parser.add_argument("--report", metavar="FILE", help="write the report as JSON")
     _common(parser)
 
@@ -102,7 +145,9 @@ def _decompress(parser: argparse.ArgumentParser) -> None:
         choices=("safetensors", "npz", "npy"),
         help="format of OUT; default: by its name, safetensors for standard output",
     )
-    parser.add_argument("--base", metavar="FILE", help="the model that the differences are to")
+    parser.add_argument(
+        "--base", metavar="FILE", help="the model that the differences are to; with --server also its digest, if stored"
+    )
     _common(parser)
 
 
@@ -199,6 +244,16 @@ def _quiet(parser: argparse.ArgumentParser) -> None:
 
 def _json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def _service(parser: argparse.ArgumentParser) -> None:
+    """The service that a command is about."""
+    parser.add_argument(
+        "--server",
+        default=DEFAULT_URL,
+        metavar="URL",
+        help=f"the service; default: {DEFAULT_URL}; its key is in CABACUS_KEY",
+    )
 
 
 def _server(parser: argparse.ArgumentParser) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -14,15 +13,12 @@ from cabacus.service.cli.streams import STANDARD, Output
 from cabacus.service.cli.work import Progress, Task
 from cabacus.service.client import Client, Job
 
-KEY_VARIABLE = "CABACUS_KEY"
-"""Holds the key of the service; a flag would show it to everybody on this machine."""
-
 
 class RemoteWork:
-    """Implements Work with the service at `url`."""
+    """Implements Work with a service, over its client."""
 
-    def __init__(self, url: str) -> None:
-        self._client = Client(url, key=os.environ.get(KEY_VARIABLE) or None)
+    def __init__(self, client: Client) -> None:
+        self._client = client
 
     def compress(self, task: Task, output: Output, progress: Progress) -> Report:
         """Compress a model into `output`."""

@@ -30,12 +30,13 @@ from cabacus.service.client.errors import (
 from cabacus.service.client.rounds import Arrival, Round
 from cabacus.service.client.synchronous import Client
 from cabacus.service.client.uploads import Source
-from cabacus.service.client.values import File, Job, Result
+from cabacus.service.client.values import Base, File, Job, Result
 from cabacus.service.client.webhooks import read_webhook
 
 __all__ = [
     "Arrival",
     "AsyncClient",
+    "Base",
     "BusyError",
     "Client",
     "ClientError",

@@ -19,7 +19,7 @@ from cabacus.service.client.progress import Progress, shown
 from cabacus.service.client.request import DEFAULT_URL, arguments, standing, streaming, timeouts
 from cabacus.service.client.rounds import Arrival, Round
 from cabacus.service.client.uploads import Source
-from cabacus.service.client.values import Job, Result
+from cabacus.service.client.values import Base, Job, Result
 
 T = TypeVar("T")
 
@@ -196,6 +196,10 @@ class AsyncClient:
         Raises TooLargeError, InvalidRequestError, BusyError (429: beyond the key's bytes).
         """
         await self._run(flows.put_base(digest, source, self._policy))
+
+    async def bases(self) -> list[Base]:
+        """The bases that are stored, by digest."""
+        return await self._run(flows.get_bases(self._policy))
 
     async def has_base(self, digest: str) -> bool:
         """Whether a base is stored."""

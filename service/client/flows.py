@@ -32,8 +32,8 @@ from cabacus.service.client.errors import (
 )
 from cabacus.service.client.mixed import read_mixed
 from cabacus.service.client.options import query_of
-from cabacus.service.client.uploads import Source, Upload
-from cabacus.service.client.values import File, Job, Result
+from cabacus.service.client.uploads import Source, Upload, whole
+from cabacus.service.client.values import Base, File, Job, Result
 
 LONGEST_WAIT = 30.0
 """Seconds that one request may wait for a job; longer waits are several requests."""
@@ -226,8 +226,14 @@ def cancel(job: Job | str, policy: Policy) -> Flow[Job]:
 
 
 def put_base(digest: str, source: Source, policy: Policy) -> Flow[None]:
-    """Store a base."""
-    yield from send(Call("PUT", f"bases/{digest}", upload=Upload({"model": source})), policy)
+    """Store a base, which is one file: shards are joined."""
+    yield from send(Call("PUT", f"bases/{digest}", upload=Upload({"model": whole(source)})), policy)
+
+
+def get_bases(policy: Policy) -> Flow[list[Base]]:
+    """The stored bases."""
+    response = yield from send(Call("GET", "bases"), policy)
+    return [Base.from_json(value) for value in response.json()["bases"]]
 
 
 def has_base(digest: str, policy: Policy) -> Flow[bool]:

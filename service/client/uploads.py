@@ -28,6 +28,7 @@ class Upload:
         model = self._files.get("model")
         if isinstance(model, str | PathLike):
             self._files["model"], *self._shards = _files_of(model)
+        self._files |= {role: whole(source) for role, source in self._files.items() if role != "model"}
         self._starts = {role: source.tell() for role, source in self._files.items() if _can_seek(source)}
         self.replayable = all(role in self._starts or not _is_file(source) for role, source in self._files.items())
 
@@ -59,6 +60,18 @@ class Upload:
         source, content = self._files[role], self._open(role, stack)
         name = Path(source).name if isinstance(source, str | PathLike) else role
         return name, _Reader(content) if _is_file(source) else content, _OCTETS
+
+
+def whole(source: Source) -> Source:
+    """What is sent where only one file is taken: of a checkpoint in several files its tensors, else the source."""
+    if not isinstance(source, str | PathLike):
+        return source
+    path, *shards = _files_of(source)
+    if not shards:
+        return path
+    import cabacus
+
+    return cabacus.read(path)
 
 
 class _Reader:

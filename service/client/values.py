@@ -83,6 +83,21 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Base:
+    """A stored base: the digest of its tensors, by which jobs name it, and its file: bytes, SHA-256, media type."""
+
+    digest: str
+    bytes: int
+    sha256: str
+    media_type: str
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Base:
+        """Read the service's form."""
+        return cls(str(value["digest"]), int(value["bytes"]), str(value["sha256"]), str(value["media_type"]))
+
+
+@dataclass(frozen=True)
 class Result:
     """What a job made: the bytes, the report, and the name and media type of the file. `job_id` finds it again."""
 

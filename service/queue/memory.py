@@ -282,10 +282,14 @@ class MemoryQueue:
         """See Queue."""
         return self._bases.get((owner, digest))
 
-    async def result(self, owner: str, sha256: str) -> Blob | None:
+    async def bases(self, owner: str) -> dict[str, Blob]:
         """See Queue."""
-        results = (job.result for job in await self.jobs(owner=owner, limit=len(self._jobs)) if job.result)
-        return next((blob for blob in results if blob.sha256 == sha256), None)
+        return {digest: blob for (known, digest), blob in self._bases.items() if known == owner}
+
+    async def made(self, owner: str, sha256: str) -> Job | None:
+        """See Queue."""
+        jobs = await self.jobs(owner=owner, limit=len(self._jobs))
+        return next((job for job in jobs if job.result and job.result.sha256 == sha256), None)
 
     async def drop_base(self, owner: str, digest: str) -> tuple[str, ...]:
         """See Queue."""

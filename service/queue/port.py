@@ -255,8 +255,11 @@ class Queue(Protocol):
     async def base(self, owner: str, digest: str) -> Blob | None:
         """The owner's upload of this digest."""
 
-    async def result(self, owner: str, sha256: str) -> Blob | None:
-        """The result with this digest that one of the owner's jobs left, as long as the job is kept."""
+    async def bases(self, owner: str) -> dict[str, Blob]:
+        """All of the owner's stored bases by digest."""
+
+    async def made(self, owner: str, sha256: str) -> Job | None:
+        """One of the owner's jobs whose result has this digest, as long as such a job is kept."""
 
     async def drop_base(self, owner: str, digest: str) -> tuple[str, ...]:
         """Forget the owner's upload of this digest; returns the storage keys that nothing needs any more."""

@@ -348,12 +348,17 @@ class RedisQueue:
             record = await self._redis.hget(self._key("bases"), f"{owner}/{digest}")
         return None if record is None else read_base(record)
 
-    async def result(self, owner: str, sha256: str) -> Blob | None:
+    async def bases(self, owner: str) -> dict[str, Blob]:
+        """See Queue."""
+        with _translated():  # an owner's name has none of the signs of a pattern
+            found = self._redis.hscan_iter(self._key("bases"), match=f"{owner}/*", count=1000)
+            return {name.rpartition("/")[2]: read_base(record) async for name, record in found}
+
+    async def made(self, owner: str, sha256: str) -> Job | None:
         """See Queue."""
         with _translated():
             job_id = await self._redis.srandmember(self._key("made", owner, sha256))
-        job = None if job_id is None else await self.get(job_id)
-        return None if job is None else job.result
+        return None if job_id is None else await self.get(job_id)
 
     async def drop_base(self, owner: str, digest: str) -> tuple[str, ...]:
         """See Queue."""

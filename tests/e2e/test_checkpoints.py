@@ -60,6 +60,18 @@ def test_the_command_takes_a_folder_here_and_there(service_url: str, checkpoint:
     assert [(tmp_path / f"{name}.cabac").read_bytes() for name in ("here", "there")] == [expected] * 2
 
 
+def test_a_checkpoint_in_several_files_is_a_base(service_url: str, checkpoint: Path) -> None:
+    tensors = cabacus.read(checkpoint)
+    digest = cabacus.digest(tensors).hex()
+    nearby = {name: array + np.float32(0.5) for name, array in tensors.items()}
+    expected = cabacus.compress(nearby, snr_db=30, base=tensors).data
+    with Client(service_url) as client:
+        client.put_base(digest, checkpoint)
+        assert client.compress(nearby, snr_db=30, base=digest).data == expected
+        client.delete_base(digest)
+        assert client.compress(nearby, snr_db=30, base=checkpoint).data == expected
+
+
 def test_what_is_missing_or_wrong_is_said_before_any_work(service_url: str, checkpoint: Path) -> None:
     index, *shards = [(name, (checkpoint / name).read_bytes(), "x/y") for name in (INDEX, *SHARDS)]
 

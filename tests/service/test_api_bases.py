@@ -9,6 +9,7 @@ import httpx
 import pytest
 from safetensors.numpy import save
 
+from cabacus.service.api import bases
 from cabacus.service.keys import KeyFile
 
 BASE = save({})
@@ -35,6 +36,7 @@ def test_a_base_is_stored_named_and_forgotten(service) -> None:
         again = await api.http.put(PLACE, content=BASE + b" ")
         assert (again.status_code, again.json()) == (200, first.json())
         assert len(api.stored()) == 1
+        assert (await api.http.get("/bases")).json() == {"bases": [first.json()]}
         head = await api.http.head(PLACE)
         assert (head.status_code, head.headers["etag"]) == (200, f'"{first.json()["sha256"]}"')
 
@@ -43,6 +45,7 @@ def test_a_base_is_stored_named_and_forgotten(service) -> None:
         assert (await api.http.delete(PLACE)).status_code == 204
         assert code(await api.http.delete(PLACE)) == (404, "base_not_found")
         assert (await api.http.head(PLACE)).status_code == 404
+        assert (await api.http.get("/bases")).json() == {"bases": []}
         claim = await api.queue.claim("worker", block_seconds=1)  # the job has what it was promised
         assert b"".join([chunk async for chunk in api.store.read(claim.job.inputs["base"].key)]) == BASE
         for _ in range(2):
@@ -77,6 +80,10 @@ def test_what_is_no_base_is_refused_and_leaves_nothing(service) -> None:
         )
         assert code(await api.http.put(PLACE, content=bytes(2000))) == (413, "upload_too_large")
         assert code(await api.http.post("/compress?base=xyz", content=BASE)) == (422, "invalid_option")
+        form, index = {"model": ("m", BASE)}, b'{"weight_map": {"w": "1.safetensors"}}'
+        for refused in (await api.http.put(PLACE, files=form), await api.http.put(PLACE, content=index)):
+            assert code(refused) == (415, "unsupported_format")
+            assert "a base is one file" in refused.json()["detail"]
         assert api.stored() == []
         await api.http.put(PLACE, content=BASE)
         files = {"model": ("m", BASE), "base": ("b", BASE)}
@@ -97,6 +104,8 @@ def test_bases_belong_to_their_owner(service) -> None:
         assert (await api.http.put(PLACE, content=BASE, headers=mine)).status_code == 201
         assert (await api.http.head(PLACE, headers=reader)).status_code == 200
         assert (await api.http.head(PLACE, headers=yours)).status_code == 404
+        listings = [(await api.http.get("/bases", headers=headers)).json()["bases"] for headers in (reader, yours)]
+        assert [[base["digest"] for base in listing] for listing in listings] == [[DIGEST], []]
         assert code(await api.http.delete(PLACE, headers=yours)) == (404, "base_not_found")
         refused = await api.http.post(f"/compress?base={DIGEST}", content=BASE, headers=yours)
         assert code(refused) == (404, "base_not_found")
@@ -124,6 +133,51 @@ def test_an_earlier_result_is_a_base_too(service) -> None:
         for _ in range(2):
             await api.http.delete(f"/jobs/{second['id']}")
         assert api.stored() == []
+
+    service(check)
+
+
+def test_a_result_that_is_a_difference_brings_its_bases_along(service) -> None:
+    async def check(api) -> None:
+        async def made(data: bytes, query: str) -> str:
+            api.work(data, {}, {})
+            answer = await api.http.post(f"/compress{query}", content=BASE, headers={"Prefer": "wait=20"})
+            assert answer.status_code == 200, answer.text
+            return hashlib.sha256(data).hexdigest()
+
+        assert (await api.http.put(PLACE, content=BASE + b" ")).status_code == 201
+        first = await made(b"first", f"?base={DIGEST}")
+        second = await made(b"second", f"?base={first}")
+        job = (await api.http.post(f"/compress?base={second}", content=BASE)).json()
+        assert list(job["input"]) == ["model", "base", "base-1", "base-2"]
+        assert [job["input"][role]["bytes"] for role in ("base", "base-1", "base-2")] == [6, 5, len(BASE) + 1]
+        refused = await api.http.post("/rounds", json={"base": second})
+        assert (code(refused), refused.json()["field"]) == ((422, "invalid_option"), "base")
+        assert "PUT /bases" in refused.json()["detail"]
+
+        for known in (await api.http.get("/jobs")).json()["jobs"]:
+            for _ in range(1 + (known["state"] == "queued")):
+                await api.http.delete(f"/jobs/{known['id']}")
+        await api.http.delete(PLACE)
+        assert api.stored() == []
+
+    service(check)
+
+
+def test_a_chain_of_differences_has_an_end(service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bases, "MAX_DIFFERENCES", 1)
+
+    async def check(api) -> None:
+        digest, stored = "", 0
+        for data in (b"whole", b"difference"):
+            api.work(data, {}, {})
+            query = f"?base={digest}" if digest else ""
+            await api.http.post(f"/compress{query}", content=BASE, headers={"Prefer": "wait=20"})
+            digest, stored = hashlib.sha256(data).hexdigest(), len(api.stored())
+        refused = await api.http.post(f"/compress?base={digest}", content=BASE)
+        assert (code(refused), refused.json()["field"]) == ((422, "invalid_option"), "base")
+        assert "decompress it" in refused.json()["detail"]
+        assert len(api.stored()) == stored
 
     service(check)
 

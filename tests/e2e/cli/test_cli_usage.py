@@ -12,7 +12,7 @@ import pytest
 
 from cabacus.service.cli import main
 
-COMMANDS = ("compress", "decompress", "inspect", "verify", "sweep", "tune", "serve", "api", "worker")
+COMMANDS = ("compress", "decompress", "inspect", "verify", "sweep", "tune", "serve", "api", "worker", "jobs", "bases")
 
 
 @pytest.fixture
@@ -47,6 +47,9 @@ USAGE = {
     "tuning by a command that is given no model": (["tune", "in", "--sigma", "in", "--evaluate", "wc"], "{}"),
     "tuning over words": (["tune", "in", "--sigma", "in", "--evaluate", "wc {}", "--s", "all"], "START:STOP"),
     "a server that is no URL": (["inspect", "in", "--server", "localhost:8000"], "http://"),
+    "jobs of a server that is no URL": (["jobs", "list", "--server", "localhost:8000"], "http://"),
+    "jobs without an action": (["jobs"], "ACTION"),
+    "a job without an id": (["jobs", "show"], "ID"),
     "a setting out of range": (["serve", "--port", "70000"], "CABACUS_PORT"),
     "an api without a queue": (["api"], "CABACUS_REDIS"),
     "a worker without a queue": (["worker"], "CABACUS_REDIS"),
@@ -60,6 +63,7 @@ FILES = {
         ["tune", "in", "--sigma", "in", "--evaluate", "wc {}", "-o", "old"],
         "--force",
     ),
+    "a stored base without a server": (["compress", "in", "-o", "out", "--base", "ab" * 32], "abab"),
     "no such original": (["verify", "in", "--against", "gone"], "gone"),
     "no such folder": (["compress", "in", "-o", "gone/out"], "gone"),
     "an output that is there": (["compress", "in", "-o", "old"], "--force"),

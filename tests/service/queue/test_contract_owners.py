@@ -135,6 +135,22 @@ def test_a_base_is_kept_until_nothing_needs_it(queue, new_job) -> None:
     queue(check)
 
 
+def test_an_owner_s_bases_are_listed(queue) -> None:
+    async def check(queue) -> None:
+        files = {digest: Blob(f"uploads/{digest}/b.npz", 60, digest * 32) for digest in ("aa", "bb", "cc")}
+        for digest, file in files.items():
+            await queue.keep_base("me" if digest != "cc" else "me2", digest * 32, file)
+        found = await queue.bases("me")
+        assert {digest[:2]: blob.key for digest, blob in found.items()} == {
+            digest: files[digest].key for digest in ("aa", "bb")
+        }
+        assert await queue.bases("m") == {}
+        await queue.drop_base("me", "aa" * 32)
+        assert list(await queue.bases("me")) == ["bb" * 32]
+
+    queue(check)
+
+
 def test_bases_count_among_an_owners_bytes(queue) -> None:
     async def check(queue) -> None:
         bounds = Bounds(bytes=100)
@@ -153,10 +169,11 @@ def test_a_result_is_found_by_its_digest_while_a_job_has_it(queue, new_job) -> N
             await queue.submit(job)
             assert await finish(queue, await claim_of(queue))
         for job in jobs:
-            assert await queue.result("me", RESULT.sha256) == RESULT
-            assert await queue.result("you", RESULT.sha256) is None
-            assert await queue.result("me", REPORT.sha256) is None
+            found = await queue.made("me", RESULT.sha256)
+            assert (found.id in {job.id for job in jobs}, found.result) == (True, RESULT)
+            assert await queue.made("you", RESULT.sha256) is None
+            assert await queue.made("me", REPORT.sha256) is None
             await queue.delete(job.id)
-        assert await queue.result("me", RESULT.sha256) is None
+        assert await queue.made("me", RESULT.sha256) is None
 
     queue(check)
