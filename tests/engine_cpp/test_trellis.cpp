@@ -14,6 +14,7 @@
 #include <limits>
 #include <vector>
 
+using cabacus::Form;
 using cabacus::LevelCoding;
 using cabacus::SliceGeometry;
 using cabacus::trellis_multiple;
@@ -45,12 +46,13 @@ LevelCoding coding_of(int states, int lanes_log2 = 0, int context = 3) {
     return coding;
 }
 
-Found quantized(const SliceGeometry& geometry, const LevelCoding& coding, const WeightSlice<double>& slice) {
+Found quantized(const SliceGeometry& geometry, const LevelCoding& coding, const WeightSlice<double>& slice,
+                Form form = cabacus::widest_form()) {
     const cabacus::Binarization bins(coding);
     cabacus::LevelCosts costs(bins);
-    cabacus::train_trellis(geometry, coding, slice, costs);
+    cabacus::train_trellis(geometry, coding, slice, costs, form);
     Found found{Levels(geometry.weights), Levels(geometry.weights), 0};
-    cabacus::Trellis<double> source(slice, coding, costs, found.levels.data(), found.multiples.data());
+    cabacus::Trellis<double> source(slice, coding, costs, found.levels.data(), found.multiples.data(), form);
     found.bytes = cabacus::measure_slice(geometry, coding, source);
     return found;
 }
@@ -109,6 +111,31 @@ TEST(multiples_are_even_or_odd_and_of_the_levels_sign) {
     CHECK_EQUAL(trellis_next(8, 3, -1), trellis_next(8, 3, 1));
 }
 
+TEST(every_form_chooses_the_same_levels) {
+    Random random(11);
+    for (const int states : {4, 8}) {
+        for (const int lanes_log2 : {0, 3, 5}) {
+            for (const double scale : {0.5, 6.0, 1e5}) {
+                const LevelCoding coding = coding_of(states, lanes_log2, static_cast<int>(random.below(4)));
+                const SliceGeometry geometry{1 + random.below(4000), 1 + random.below(90), coding.lanes()};
+                const std::vector<double> weights = some_weights(random, geometry.weights, scale);
+                std::vector<float> eta(weights.size());
+                for (float& one : eta) one = static_cast<float>(0.1 + random.unit());
+                const double bound = random.below(2) == 0 ? 0.0 : 0.6;
+                const WeightSlice<double> slice{weights.data(), random.below(2) == 0 ? nullptr : eta.data(), 0.5, 0.1, bound};
+                const Found here = quantized(geometry, coding, slice, Form::portable);
+                for (const Form form : {Form::avx2, Form::avx512}) {
+                    if (form > cabacus::widest_form()) continue;
+                    const Found there = quantized(geometry, coding, slice, form);
+                    CHECK(here.levels == there.levels);
+                    CHECK(here.multiples == there.multiples);
+                    CHECK_EQUAL(here.bytes, there.bytes);
+                }
+            }
+        }
+    }
+}
+
 TEST(without_rates_no_path_has_a_lesser_error) {
     Random random(12);
     for (int trial = 0; trial < 60; ++trial) {
@@ -119,7 +146,22 @@ TEST(without_rates_no_path_has_a_lesser_error) {
         const WeightSlice<double> slice{weights.data(), trial % 3 == 0 ? nullptr : eta.data(), 0.5, 0.0, 0.0};
         const Found found = quantized({weights.size(), weights.size(), 1}, coding_of(states), slice);
         const double least = least_error(weights, slice, states, 0, 0);
-        CHECK(std::abs(squared_error(weights, slice, found.multiples) - least) < 1e-9);
+        CHECK(std::abs(squared_error(weights, slice, found.multiples) - least) < 1e-5);
+    }
+}
+
+TEST(a_short_last_row_is_searched_to_its_own_end) {
+    Random random(16);
+    for (int trial = 0; trial < 20; ++trial) {
+        const std::vector<double> weights = some_weights(random, 8 + 1 + random.below(7), 3.0);
+        const WeightSlice<double> slice{weights.data(), nullptr, 0.5, 0.0, 0.0};
+        const Found found = quantized({weights.size(), 8, 2}, coding_of(8, 1), slice);
+        const std::vector<double> first(weights.begin(), weights.begin() + 8);
+        const std::vector<double> last(weights.begin() + 8, weights.end());
+        const WeightSlice<double> of_first{first.data(), nullptr, 0.5, 0.0, 0.0};
+        const WeightSlice<double> of_last{last.data(), nullptr, 0.5, 0.0, 0.0};
+        const double least = least_error(first, of_first, 8, 0, 0) + least_error(last, of_last, 8, 0, 0);
+        CHECK(std::abs(squared_error(weights, slice, found.multiples) - least) < 1e-5);
     }
 }
 

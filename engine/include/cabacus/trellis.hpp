@@ -2,6 +2,7 @@
 //
 // m is the multiple of the step that a level stands for in its state. The rates are those at the beginning of a group of
 // rows; the running magnitude of a row, on which its contexts depend, is followed along a first guess of its levels.
+// trellis_rows.hpp has the search itself.
 #pragma once
 
 #include "cabacus/bin_cost.hpp"
@@ -11,18 +12,14 @@
 #include "cabacus/level_encoder.hpp"
 #include "cabacus/magnitudes.hpp"
 #include "cabacus/quantizer.hpp"
+#include "cabacus/trellis_rows.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <vector>
-
-#if CABACUS_X86_LANES
-#include <emmintrin.h>
-#endif
 
 namespace cabacus {
 
@@ -39,24 +36,25 @@ struct HalvedLevels {
     }
 };
 
-// How a state is reached: by two edges, from a state by an even or an odd level.
-struct TrellisEdge {
-    std::uint8_t from;
-    std::uint8_t parity;
-};
-
-template <int states>
-constexpr std::array<std::array<TrellisEdge, 2>, states> trellis_edges() {
-    std::array<std::array<TrellisEdge, 2>, states> edges{};
-    std::array<std::size_t, states> filled{};
-    for (std::uint8_t state = 0; state < states; ++state) {
-        for (std::uint8_t parity = 0; parity < 2; ++parity) {
-            const std::size_t next = trellis_next(states, state, parity);
-            edges[next][filled[next]++] = {state, parity};
-        }
-    }
-    return edges;
+#if CABACUS_X86_LANES
+CABACUS_BEGIN_AVX2
+namespace avx2 {
+template <class Source, class Block>
+void search_trellis(Source& source, const Block& block, const Magnitudes& magnitudes) {
+    source.search_here(block, magnitudes);
 }
+}  // namespace avx2
+CABACUS_END_TARGET
+
+CABACUS_BEGIN_AVX512
+namespace avx512 {
+template <class Source, class Block>
+void search_trellis(Source& source, const Block& block, const Magnitudes& magnitudes) {
+    source.search_here(block, magnitudes);
+}
+}  // namespace avx512
+CABACUS_END_TARGET
+#endif
 
 template <class Real>
 class Trellis {
@@ -66,181 +64,180 @@ class Trellis {
 
     // `levels` and `multiples` receive the result, both for every weight of the slice.
     Trellis(const WeightSlice<Real>& slice, const LevelCoding& coding, const LevelCosts& first_costs, std::int32_t* levels,
-            std::int32_t* multiples)
-        : slice_(slice), coding_(coding), first_costs_(first_costs), levels_(levels), multiples_(multiples) {}
+            std::int32_t* multiples, Form form = widest_form())
+        : slice_(slice), coding_(coding), first_costs_(first_costs), levels_(levels), multiples_(multiples), form_(form) {
+        for (auto& column : weights_.importance) column.fill(1.0f);
+        for (auto& column : weights_.forbidden) column.fill(0);
+    }
 
     template <class Walk>
     void begin_group(const SliceGeometry& geometry, std::size_t group, const Walk& walk, const LevelCosts& costs) {
         rates_ = group == 0 ? &first_costs_ : &costs;
         for (std::size_t context = 0; context < kClasses; ++context) {
-            for (std::uint32_t level = 0; level < kNear; ++level) near_[context][level] = slow_rate(context, level);
+            for (std::uint32_t level = 0; level < kNearRates; ++level) near_[context][level] = slow_rate(context, level);
         }
-        const int rows = geometry.group_rows(group);
-        for (int lane = 0; lane < rows; ++lane) {
-            const std::size_t row = group * static_cast<std::size_t>(geometry.lanes) + static_cast<std::size_t>(lane);
-            const std::size_t begin = row * geometry.row_width;
-            const std::size_t width = std::min(geometry.row_width, geometry.weights - begin);
-            if (coding_.trellis == 4) {
-                solve<4>(begin, width, walk.state(lane), walk.magnitudes());
-            } else {
-                solve<8>(begin, width, walk.state(lane), walk.magnitudes());
-            }
+        const SliceGeometry::Group shape = geometry.group(group);
+        for (int lane = 0; lane < shape.rows; lane += static_cast<int>(kTrellisRows)) {
+            Block block{};
+            block.rows = std::min(kTrellisRows, static_cast<std::size_t>(shape.rows - lane));
+            block.begin = (group * static_cast<std::size_t>(geometry.lanes) + static_cast<std::size_t>(lane)) * geometry.row_width;
+            block.row_width = geometry.row_width;
+            block.columns = shape.columns;
+            const bool last = lane + static_cast<int>(block.rows) == shape.rows;
+            block.short_from = last ? std::min(shape.short_from, shape.columns) : shape.columns;
+            for (std::size_t i = 0; i < block.rows; ++i) block.states[i] = walk.state(lane + static_cast<int>(i));
+            search(block, walk.magnitudes());
         }
     }
 
     std::int32_t choose(std::size_t position, std::size_t, std::size_t, const LevelCosts&) const { return levels_[position]; }
 
+    // Written once for each processor's form.
+    template <class Block>
+    CABACUS_INLINE void search_here(const Block& block, const Magnitudes& magnitudes) {
+        if (coding_.trellis == 4) {
+            best_paths(paths4_, block, magnitudes);
+        } else {
+            best_paths(paths8_, block, magnitudes);
+        }
+    }
+
   private:
-    static constexpr double kNever = std::numeric_limits<double>::infinity();
-    static constexpr double kForbidden = 1e30;  // an error above the bound: worse than anything else, yet comparable
-    static constexpr std::uint32_t kNear = 16;  // levels whose rates are looked up
-
-    // Prices of the best even and odd level in one quantizer: of the two nearest ones, or of zero for the even one.
-    struct Choice {
-        std::array<double, 2> price;
-        bool zero;  // zero is better than the even level nearby
+    // Rows that are searched together.
+    struct Block {
+        std::size_t rows;
+        std::size_t begin;  // the first row's first weight
+        std::size_t row_width;
+        std::size_t columns;
+        std::size_t short_from;  // the column from which the last row has no weight
+        std::array<std::uint8_t, kTrellisRows> states;
     };
-    // How each state was reached at a column: a bit a state, the second edge or the first; and Choice::zero by quantizer.
-    struct Step {
-        std::uint8_t second;
-        std::uint8_t zero;
-    };
-
-    static std::uint32_t multiple(int quantizer, std::uint32_t level) {
-        return 2 * level - static_cast<std::uint32_t>(quantizer != 0 && level != 0);
-    }
-    static std::uint32_t lower(int quantizer, double magnitude) {
-        return static_cast<std::uint32_t>((magnitude + quantizer) / 2);
-    }
 
     // c R of a magnitude and its sign.
-    double slow_rate(std::size_t context, std::uint32_t level) const {
+    float slow_rate(std::size_t context, std::uint32_t level) const {
         const std::uint32_t bits = rates_->magnitude(context, level) + (level != 0 ? 1u << kCostBits : 0u);
-        return slice_.rate_weight * (static_cast<double>(bits) / (1 << kCostBits));
-    }
-    double rate(std::size_t context, std::uint32_t level) const {
-        return level < kNear ? near_[context][level] : slow_rate(context, level);
+        return static_cast<float>(slice_.rate_weight * (static_cast<double>(bits) / (1 << kCostBits)));
     }
 
-    double price(int quantizer, double magnitude, double importance, std::size_t context, std::uint32_t level) const {
-        const double error = magnitude - multiple(quantizer, level);
-        const bool forbidden = slice_.max_error != 0.0 && std::abs(error) * slice_.step > slice_.max_error;
-        return importance * (error * error) + rate(context, level) + (forbidden ? kForbidden : 0.0);
-    }
-
-    Choice choice(int quantizer, double magnitude, double importance, std::size_t context) const {
-        const std::uint32_t below = lower(quantizer, magnitude);
-        const double one = price(quantizer, magnitude, importance, context, below);
-        const double other = price(quantizer, magnitude, importance, context, below + 1);
-        Choice made{};
-        made.price[below & 1u] = one;  // by index: parities are not to be foreseen
-        made.price[~below & 1u] = other;
-        const double zero = price(quantizer, magnitude, importance, context, 0);
-        made.zero = zero < made.price[0];
-        made.price[0] = std::min(zero, made.price[0]);
-        return made;
-    }
-
-    template <int states>
-    void solve(std::size_t begin, std::size_t width, std::uint8_t state, const Magnitudes& magnitudes) {
-        steps_.resize(width);
-        std::array<double, states> costs;
-        costs.fill(kNever);
-        costs[state] = 0.0;
-        std::int32_t running = magnitudes.slice();
-        std::int32_t left = 0;
-        for (std::size_t column = 0; column < width; ++column) {
-            const double x = slice_.scaled(begin + column);
-            const auto context = static_cast<std::size_t>(2 * row_class(running, left, column, magnitudes));
-            const double importance = slice_.importance(begin + column);
-            const Choice even = choice(0, std::abs(x), importance, context);
-            const Choice odd = choice(1, std::abs(x), importance, context + 1);
-            steps_[column] = {advance<states>(costs, even, odd),
-                              static_cast<std::uint8_t>(static_cast<int>(even.zero) | static_cast<int>(odd.zero) << 1)};
-            left = nearest(x / 2);
-            running += ((capped(left) << kMagnitudeBits) - running) >> magnitudes.row_shift(column);
-        }
-        const auto best = std::min_element(costs.begin(), costs.end()) - costs.begin();
-        trace<states>(begin, width, static_cast<std::size_t>(best));
-    }
-
-    int row_class(std::int32_t running, std::int32_t left, std::size_t column, const Magnitudes& magnitudes) const {
-        if (coding_.context == kPaper) return left == 0 ? 0 : left < 0 ? 1 : 2;
-        const int row = magnitudes.uses_rows() ? octave_eighths(running) : 0;
-        return magnitude_class(coding_, magnitudes.step_term(column) + row);
-    }
-
-    template <int states>
-    static std::uint8_t advance(std::array<double, states>& costs, const Choice& even, const Choice& odd) {
-        constexpr auto edges = trellis_edges<states>();
-        // By state: the price of its first edge and of its second.
-        alignas(16) std::array<double, states> first;
-        alignas(16) std::array<double, states> other;
-#pragma GCC unroll 8
-        for (std::size_t state = 0; state < states; ++state) {
-            first[state] = costs[edges[state][0].from] + price_of<states>(edges[state][0], even, odd);
-            other[state] = costs[edges[state][1].from] + price_of<states>(edges[state][1], even, odd);
-        }
-        return keep_best(costs, first, other);
-    }
-
-    template <int states>
-    static double price_of(TrellisEdge edge, const Choice& even, const Choice& odd) {
-        return (trellis_quantizer(states, edge.from) == 0 ? even : odd).price[edge.parity];
-    }
-
-    // The lesser of two prices for each state, without a branch. Returns a bit for each state whose second one it is.
-    template <std::size_t states>
-    static std::uint8_t keep_best(std::array<double, states>& costs, const std::array<double, states>& first,
-                                  const std::array<double, states>& other) {
-        unsigned second = 0;
+    void search(const Block& block, const Magnitudes& magnitudes) {
 #if CABACUS_X86_LANES
-#pragma GCC unroll 4
-        for (std::size_t state = 0; state < states; state += 2) {
-            const __m128d a = _mm_load_pd(&first[state]);
-            const __m128d b = _mm_load_pd(&other[state]);
-            second |= static_cast<unsigned>(_mm_movemask_pd(_mm_cmplt_pd(b, a))) << state;
-            _mm_storeu_pd(&costs[state], _mm_min_pd(b, a));
-        }
-#else
-        for (std::size_t state = 0; state < states; ++state) {
-            second |= static_cast<unsigned>(other[state] < first[state]) << state;
-            costs[state] = std::min(other[state], first[state]);
-        }
+        if (form_ == Form::avx512) return avx512::search_trellis(*this, block, magnitudes);
+        if (form_ != Form::portable) return avx2::search_trellis(*this, block, magnitudes);
 #endif
-        return static_cast<std::uint8_t>(second);
+        search_here(block, magnitudes);
     }
 
     template <int states>
-    void trace(std::size_t begin, std::size_t width, std::size_t state) {
-        constexpr auto edges = trellis_edges<states>();
-        for (std::size_t column = width; column-- > 0;) {
-            const Step step = steps_[column];
-            const TrellisEdge edge = edges[state][step.second >> state & 1u];
-            const int quantizer = trellis_quantizer(states, edge.from);
-            const double x = slice_.scaled(begin + column);
-            const std::uint32_t below = lower(quantizer, std::abs(x));
-            const bool zero = edge.parity == 0 && (step.zero >> quantizer & 1) != 0;
-            const auto level = static_cast<std::int32_t>(zero ? 0 : below + ((below & 1u) != edge.parity));
-            levels_[begin + column] = x < 0 ? -level : level;
-            multiples_[begin + column] = trellis_multiple(quantizer, levels_[begin + column]);
-            state = edge.from;
+    CABACUS_INLINE void best_paths(TrellisRows<states>& paths, const Block& block, const Magnitudes& magnitudes) {
+        std::size_t rows = block.rows;
+        paths.begin(block.states, block.columns, magnitudes.slice());
+        forward(paths, block, rows, 0, block.short_from, magnitudes);
+        const auto short_end = paths.best();
+        forward(paths, block, rows - 1, block.short_from, block.columns, magnitudes);
+        auto end = paths.best();
+        backward(paths, block, rows - 1, block.short_from, block.columns, end);
+        if (block.short_from < block.columns) end[rows - 1] = short_end[rows - 1];
+        backward(paths, block, rows, 0, block.short_from, end);
+    }
+
+    template <int states>
+    CABACUS_INLINE void forward(TrellisRows<states>& paths, const Block& block, std::size_t rows, std::size_t from, std::size_t to,
+                                const Magnitudes& magnitudes) {
+        for (std::size_t column = from; column < to; column += kTrellisTile) {
+            const std::size_t count = std::min(kTrellisTile, to - column);
+            load(block, rows, column, count);
+            paths.advance(weights_, column, count, coding_, magnitudes, near_,
+                          [this](std::size_t context, std::uint32_t level) { return slow_rate(context, level); });
         }
     }
+
+    template <int states>
+    CABACUS_INLINE void backward(const TrellisRows<states>& paths, const Block& block, std::size_t rows, std::size_t from,
+                                 std::size_t to, std::array<std::uint32_t, kTrellisRows>& state) {
+        while (to > from) {
+            const std::size_t count = std::min(kTrellisTile, to - from);
+            to -= count;
+            paths.trace(to, count, state, level_tile_, multiple_tile_);
+            for (std::size_t row = 0; row < rows; ++row) {
+                const std::size_t position = block.begin + row * block.row_width + to;
+                for (std::size_t c = 0; c < count; ++c) {
+                    levels_[position + c] = level_tile_[c][row];
+                    multiples_[position + c] = multiple_tile_[c][row];
+                }
+            }
+        }
+    }
+
+    // The weights of a tile; where it has no row, zeros that cost nothing.
+    CABACUS_INLINE void load(const Block& block, std::size_t rows, std::size_t column, std::size_t count) {
+        weights_.bounded = slice_.max_error != 0.0;
+        std::uint32_t greatest = 0;
+        for (std::size_t row = 0; row < kTrellisRows; ++row) {
+            alignas(64) std::array<std::uint32_t, kTrellisTile> whole{};
+            alignas(64) std::array<float, kTrellisTile> fraction{};
+            const std::size_t position = block.begin + row * block.row_width + column;
+            if (row < rows) {
+                for (std::size_t c = 0; c < count; ++c) {
+                    const double x = slice_.scaled(position + c);
+                    const auto cut = static_cast<std::int32_t>(std::abs(x));
+                    fraction[c] = static_cast<float>(std::abs(x) - cut);
+                    whole[c] = static_cast<std::uint32_t>(cut) | (x < 0.0 ? kNegative : 0u);
+                    greatest = std::max(greatest, static_cast<std::uint32_t>(cut));
+                }
+            }
+            for (std::size_t c = 0; c < kTrellisTile; ++c) {
+                weights_.whole[c][row] = whole[c];
+                weights_.fraction[c][row] = fraction[c];
+            }
+            if (slice_.eta != nullptr) {
+                for (std::size_t c = 0; c < count; ++c) {
+                    weights_.importance[c][row] = row < rows ? std::min(slice_.eta[position + c], kMostImportant) : 0.0f;
+                }
+            }
+            if (weights_.bounded && row < rows) {
+                for (std::size_t c = 0; c < count; ++c) weights_.forbidden[c][row] = forbidden(std::abs(slice_.scaled(position + c)));
+            }
+        }
+        weights_.greatest = greatest;
+    }
+
+    // A bit for each choice whose error is above the bound.
+    std::uint32_t forbidden(double magnitude) const {
+        std::uint32_t bits = 0;
+        for (int quantizer = 0; quantizer < 2; ++quantizer) {
+            const auto low = static_cast<std::int32_t>((magnitude + quantizer) / 2);
+            const std::array<std::int32_t, 3> levels = {low, low + 1, 0};
+            const std::array<int, 3> choices = {kLow0 + 2 * quantizer, kHigh0 + 2 * quantizer, kZero0 + quantizer};
+            for (std::size_t i = 0; i < levels.size(); ++i) {
+                const double error = std::abs(magnitude - trellis_multiple(quantizer, levels[i]));
+                bits |= static_cast<std::uint32_t>(error * slice_.step > slice_.max_error) << choices[i];
+            }
+        }
+        return bits;
+    }
+
+    static constexpr std::uint32_t kNegative = ~TrellisRows<8>::kWhole;
+    static constexpr float kMostImportant = 1e20f;  // that sums of prices stay finite
 
     const WeightSlice<Real>& slice_;
     const LevelCoding& coding_;
     const LevelCosts& first_costs_;
     std::int32_t* levels_;
     std::int32_t* multiples_;
+    Form form_;
     const LevelCosts* rates_ = nullptr;
-    std::array<std::array<double, kNear>, kClasses> near_{};
-    std::vector<Step> steps_;
+    alignas(64) NearRates near_{};
+    TrellisWeights weights_;
+    alignas(64) TrellisTile<std::int32_t> level_tile_;
+    alignas(64) TrellisTile<std::int32_t> multiple_tile_;
+    TrellisRows<4> paths4_;
+    TrellisRows<8> paths8_;
 };
 
 // Rates to begin with, from the first weights of a slice: coded as a guess, then by the trellis itself.
 template <class Real>
-void train_trellis(const SliceGeometry& geometry, const LevelCoding& coding, const WeightSlice<Real>& slice, LevelCosts& costs) {
+void train_trellis(const SliceGeometry& geometry, const LevelCoding& coding, const WeightSlice<Real>& slice, LevelCosts& costs,
+                   Form form = widest_form()) {
     constexpr std::size_t kSample = std::size_t{1} << 15;
     SliceGeometry sample = geometry;
     const std::size_t group = geometry.row_width * static_cast<std::size_t>(geometry.lanes);
@@ -252,7 +249,7 @@ void train_trellis(const SliceGeometry& geometry, const LevelCoding& coding, con
     std::vector<std::int32_t> levels(sample.weights);
     std::vector<std::int32_t> multiples(sample.weights);
     for (int round = 0; round < 2; ++round) {
-        Trellis<Real> trellis(slice, coding, costs, levels.data(), multiples.data());
+        Trellis<Real> trellis(slice, coding, costs, levels.data(), multiples.data(), form);
         LevelMeter<Trellis<Real>> trained(sample, coding, trellis, kMakeCostWalk);
         trained.run();
         costs.refresh(trained.tables());
