@@ -17,6 +17,7 @@ FILES = {
     "page.js": "text/javascript; charset=utf-8",
     "service.js": "text/javascript; charset=utf-8",
     "curve.js": "text/javascript; charset=utf-8",
+    "layers.js": "text/javascript; charset=utf-8",
     "charts.js": "text/javascript; charset=utf-8",
     "format.js": "text/javascript; charset=utf-8",
 }

@@ -35,7 +35,7 @@ export function histogram(counts, name) {
   for (let power = 0; 10 ** power <= 10 ** top; power += 1) {
     const y = HEIGHT - EDGE.bottom - (Math.log10(10 ** power + 1) / top) * high;
     svg.append(shape("line", { class: "grid", x1: EDGE.left, x2: WIDTH - EDGE.right, y1: y, y2: y }));
-    svg.append(words(EDGE.left - 6, y + 4, (10 ** power).toLocaleString("en"), "end"));
+    svg.append(words(EDGE.left - 6, y + 4, (10 ** power).toLocaleString("en", { notation: "compact" }), "end"));
   }
   counts.forEach((count, place) => {
     const level = place - shown - 1;
@@ -52,8 +52,21 @@ export function histogram(counts, name) {
     svg.append(bar);
     if (level % 4 === 0) svg.append(words(EDGE.left + (place + 0.5) * wide, HEIGHT - EDGE.bottom + 16, label));
   });
-  svg.append(words((EDGE.left + WIDTH) / 2, HEIGHT - 6, "level (weight / step), the outermost bars count all beyond; logarithmic scale"));
+  svg.append(words((EDGE.left + WIDTH) / 2, HEIGHT - 6, "level (weight / step); height: weights, logarithmic; outermost bars: all beyond"));
   return { svg, text };
+}
+
+// Round values within a span, about so many: multiples of 1, 2 or 5 times a power of ten.
+function ticks(low, high, count) {
+  const rough = (high - low) / count;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((it) => it * power).find((it) => it >= 0.7 * rough);
+  const first = Math.ceil(low / step);
+  return Array.from({ length: Math.floor(high / step) - first + 1 }, (_, place) => (first + place) * step);
+}
+
+function written(value) {
+  return String(Number(value.toFixed(6)));
 }
 
 // `points` are {rate, snr, bytes}, in any order; `here` marks one of them.
@@ -72,13 +85,13 @@ export function curve(points, here) {
   const [low, high] = span((it) => it.snr);
   const x = (rate) => EDGE.left + ((rate - left) / (right - left)) * (WIDTH - EDGE.left - EDGE.right);
   const y = (snr) => HEIGHT - EDGE.bottom - ((snr - low) / (high - low)) * (HEIGHT - EDGE.top - EDGE.bottom);
-  for (let part = 0; part <= 4; part += 1) {
-    const rate = left + ((right - left) * part) / 4;
-    const snr = low + ((high - low) * part) / 4;
+  for (const rate of ticks(left, right, 6)) {
     svg.append(shape("line", { class: "grid", x1: x(rate), x2: x(rate), y1: EDGE.top, y2: HEIGHT - EDGE.bottom }));
+    svg.append(words(x(rate), HEIGHT - EDGE.bottom + 16, written(rate)));
+  }
+  for (const snr of ticks(low, high, 5)) {
     svg.append(shape("line", { class: "grid", x1: EDGE.left, x2: WIDTH - EDGE.right, y1: y(snr), y2: y(snr) }));
-    svg.append(words(x(rate), HEIGHT - EDGE.bottom + 16, rate.toFixed(2)));
-    svg.append(words(EDGE.left - 6, y(snr) + 4, `${snr.toFixed(0)} dB`, "end"));
+    svg.append(words(EDGE.left - 6, y(snr) + 4, `${written(snr)} dB`, "end"));
   }
   svg.append(shape("polyline", { class: "curve", points: sorted.map((it) => `${x(it.rate)},${y(it.snr)}`).join(" ") }));
   for (const it of all) {

@@ -2,10 +2,10 @@
 // elsewhere.
 "use strict";
 
-import { histogram } from "./charts.js";
 import { drawn, trace } from "./curve.js";
 import { button, bytes, decibels, element, figure, moment, whole } from "./format.js";
-import { Refused, ask, askJson, download, follow, needsKey, upload, useKey } from "./service.js";
+import { layers } from "./layers.js";
+import { Refused, Stopped, ask, askJson, download, follow, needsKey, upload, useKey } from "./service.js";
 
 const REFRESH = 2000;
 const HINTS = {
@@ -82,22 +82,27 @@ async function run(file) {
   by("current-title").textContent = file.name;
   by("result").hidden = true;
   by("working").hidden = false;
-  by("cancel").disabled = true;
+  const sending = new AbortController();
+  by("cancel").disabled = false;
+  by("cancel").onclick = () => sending.abort();
   by("progress").removeAttribute("value");
-  say(`Sending ${file.name}, ${bytes(file.size)} …`);
+  say(`Sending ${bytes(file.size)} …`);
   by("current").scrollIntoView({ block: "nearest" });
   try {
     const sigma = by("sigma").files[0];
     const files = sigma && !back ? { model: file, sigma } : { model: file };
     const sent = by("target").value === "s" ? files : { model: file };
-    const job = await upload(`${back ? "decompress" : "compress"}?${query}`, sent, (share) => {
+    const tell = (share) => {
       by("progress").value = share;
-    });
+      say(`Sending ${bytes(file.size)}: ${Math.round(100 * share)} %`);
+    };
+    const job = await upload(`${back ? "decompress" : "compress"}?${query}`, sent, tell, sending.signal);
     source = back ? null : files;
     await watch(job);
   } catch (error) {
     by("working").hidden = true;
-    say(explain(error), true);
+    if (error instanceof Stopped) say("Cancelled: nothing was kept of the file.");
+    else say(explain(error), true);
     if (error instanceof Refused && error.status === 401) askForKey(error.message);
   } finally {
     busy = false;
@@ -141,7 +146,8 @@ async function watch(job) {
   };
   list();
   const ended = await follow(job.id, (current) => {
-    const steps = current.steps ? `, ${whole(current.steps.done)} of ${whole(current.steps.total)}` : "";
+    const counted = current.steps && current.kind === "compress";
+    const steps = counted ? `, ${whole(current.steps.done)} of ${whole(current.steps.total)} weights` : "";
     if (current.state === "running") {
       if (current.progress) by("progress").value = current.progress;
       else by("progress").removeAttribute("value");
@@ -204,7 +210,7 @@ async function show(job) {
   by("result").hidden = false;
   by("current-title").focus({ preventScroll: true });
   by("current").scrollIntoView({ block: "start", behavior: "smooth" });
-  if (compressed) layers(await askJson(`jobs/${job.id}/report`));
+  if (compressed) layers(by("layers"), by("histogram"), await askJson(`jobs/${job.id}/report`));
 }
 
 async function take(path, name) {
@@ -213,85 +219,6 @@ async function take(path, name) {
   } catch (error) {
     say(explain(error), true);
   }
-}
-
-// -- layers -----------------------------------------------------------------------------------------------------------
-
-const COLUMNS = [
-  ["Layer", (row) => row.name, (row) => row.name],
-  ["Type", (row) => row.dtype, (row) => row.dtype],
-  ["Shape", (row) => row.shape.join(" × ") || "scalar", (row) => row.parameters],
-  ["Weights", (row) => whole(row.parameters), (row) => row.parameters],
-  ["Size", (row) => bytes(row.bytes), (row) => row.bytes],
-  ["Bits per weight", (row) => figure(row.bits_per_weight, 3), (row) => row.bits_per_weight],
-  ["SNR in dB", (row) => (typeof row.snr_db === "number" ? row.snr_db.toFixed(2) : "∞"), (row) => row.snr_db ?? Infinity],
-  ["Not zero", (row) => percent(row.nonzero, row.parameters), (row) => row.nonzero / (row.parameters || 1)],
-];
-
-function percent(part, all) {
-  return all ? `${((100 * part) / all).toFixed(1)} %` : "–";
-}
-
-function layers(report) {
-  const rows = report.tensors;
-  let order = { column: 0, down: false, natural: true };
-  const head = by("layers").tHead.rows[0];
-  const body = by("layers").tBodies[0];
-
-  function draw() {
-    const sorted = [...rows];
-    if (!order.natural) {
-      const value = COLUMNS[order.column][2];
-      sorted.sort((one, other) => {
-        const [a, b] = [value(one), value(other)];
-        const before = typeof a === "string" ? a.localeCompare(b, "en", { numeric: true }) : a === b ? 0 : a < b ? -1 : 1;
-        return order.down ? -before : before;
-      });
-    }
-    body.replaceChildren(
-      ...sorted.map((row) => {
-        const line = element("tr");
-        const first = element("th", undefined, { scope: "row" });
-        if (row.levels) {
-          first.append(
-            button(row.name, `Histogram of ${row.name}`, () => {
-              picture(by("histogram"), histogram(row.levels, row.name), `Levels of ${row.name}, step ${figure(row.step, 6)}. `);
-              by("histogram").scrollIntoView({ block: "nearest", behavior: "smooth" });
-            }),
-          );
-        } else {
-          first.textContent = row.name;
-        }
-        line.append(first, ...COLUMNS.slice(1).map(([, text]) => element("td", text(row))));
-        return line;
-      }),
-    );
-  }
-
-  head.replaceChildren(
-    ...COLUMNS.map(([name], column) => {
-      const cell = element("th", undefined, { scope: "col", "aria-sort": "none" });
-      cell.append(
-        button(name, `Sort by ${name}`, () => {
-          order = { column, down: order.column === column && !order.natural ? !order.down : false, natural: false };
-          for (const other of head.cells) other.setAttribute("aria-sort", "none");
-          cell.setAttribute("aria-sort", order.down ? "descending" : "ascending");
-          draw();
-        }),
-      );
-      return cell;
-    }),
-  );
-  draw();
-  const lossy = rows.filter((row) => row.levels);
-  if (lossy.length) {
-    const sums = lossy[0].levels.map((_, place) => lossy.reduce((sum, row) => sum + row.levels[place], 0));
-    picture(by("histogram"), histogram(sums, "All lossy layers together"), "");
-  }
-}
-
-function picture(place, { svg, text }, prefix) {
-  place.replaceChildren(svg, element("figcaption", prefix + text));
 }
 
 // -- the curve --------------------------------------------------------------------------------------------------------

@@ -12,6 +12,8 @@ export class Refused extends Error {
   }
 }
 
+export class Stopped extends Error {}
+
 export function useKey(text) {
   key = text;
   sessionStorage.setItem(PLACE, text);
@@ -51,8 +53,8 @@ export async function askJson(path, options) {
   return response.status === 204 ? null : response.json();
 }
 
-// `files` by part name. fetch does not tell how much of a body has been sent.
-export function upload(path, files, tell) {
+// `files` by part name. fetch does not tell how much of a body has been sent. Throws Stopped once `signal` is aborted.
+export function upload(path, files, tell, signal) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     const form = new FormData();
@@ -62,6 +64,8 @@ export function upload(path, files, tell) {
     request.responseType = "json";
     request.upload.onprogress = (event) => tell(event.loaded / event.total);
     request.onerror = () => reject(new Error("The connection broke while the file was being sent. Try again."));
+    request.onabort = () => reject(new Stopped());
+    if (signal) signal.addEventListener("abort", () => request.abort());
     request.onload = () => {
       if (request.status < 300) resolve(request.response);
       else reject(new Refused(request.status, request.response || {}));

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 import cabacus
+from cabacus.service.client import Client
 
 pytestmark = pytest.mark.browser
 
@@ -78,6 +80,11 @@ def saved(page: Any, name: str, folder: Path) -> Path:
     return target
 
 
+def says(page: Any, pattern: str) -> None:
+    """Wait until the status is such a text."""
+    page.locator("#status", has_text=re.compile(pattern)).wait_for()
+
+
 def test_from_upload_to_download_and_back(page, service_url: str, model: Path, tmp_path: Path) -> None:
     page.goto(service_url)
     shot(page, "first")
@@ -98,6 +105,35 @@ def test_from_upload_to_download_and_back(page, service_url: str, model: Path, t
     page.get_by_role("button", name="Download model.safetensors").wait_for()
     restored = cabacus.read(saved(page, "Download model.safetensors", tmp_path))
     assert set(restored) == set(cabacus.read(model))
+
+
+def test_an_upload_and_a_job_can_be_cancelled(page, service_url: str, model: Path, tmp_path: Path) -> None:
+    large = tmp_path / "large.safetensors"
+    cabacus.write(large, {"w": np.random.default_rng(1).normal(0, 1, (2000, 2000)).astype(np.float32)})
+    page.goto(service_url)
+    page.wait_for_selector("#jobs:not([hidden]), #no-jobs:not([hidden])")
+    before = page.locator("#jobs tbody tr").count()
+    network = page.context.new_cdp_session(page)
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 1e6}
+    network.send("Network.emulateNetworkConditions", slow)
+    send(page, large)
+    says(page, r": [1-9][0-9]? %$")
+    shot(page, "sending")
+    page.click("#cancel")
+    says(page, r"^Cancelled: nothing")
+    assert page.is_hidden("#working")
+    assert page.locator("#jobs tbody tr").count() == before
+
+    network.send("Network.emulateNetworkConditions", {**slow, "uploadThroughput": -1})
+    with Client(service_url) as client:
+        others = [client.submit("compress", large, snr_db=30, effort="max") for _ in range(3)]  # for the only slot
+        send(page, model)
+        says(page, r"^Waiting for its turn")
+        page.click("#cancel")
+        says(page, r"^Cancelled\.$")
+        for job in others:
+            client.cancel(job)
+            client.delete(job)
 
 
 def test_layers_are_sorted_and_their_levels_shown_by_keyboard_alone(page, service_url: str, model: Path) -> None:
