@@ -2,13 +2,46 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from cabacus.dtypes import BY_NAME, Tensor, as_bytes, dtype_name
+import numpy as np
+
+from cabacus.dtypes import BY_NAME, RawTensor, Tensor, as_bytes, as_tensor, dtype_name
 from cabacus.errors import BaseMismatchError
 
-__all__ = ["check_base", "digest"]
+__all__ = ["Base", "check_base", "digest"]
+
+
+class Base(Mapping[str, Tensor]):
+    """A base that many updates are coded or decoded with: read-only copies, so that its digest is computed once.
+
+    Takes the place of a mapping of names to arrays. Raises InputError for values that are no tensors.
+
+    >>> base = Base({"w": np.zeros(2, np.float32)})
+    >>> base.digest.hex()[:8], base["w"].flags.writeable
+    ('ec154fc0', False)
+    """
+
+    def __init__(self, tensors: Mapping[str, Any]) -> None:
+        self._tensors = {name: _frozen(as_tensor(value, tensor=name)) for name, value in tensors.items()}
+        self._digest: bytes | None = None
+
+    @property
+    def digest(self) -> bytes:
+        """As `digest` of this module."""
+        if self._digest is None:
+            self._digest = digest(self._tensors)
+        return self._digest
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
 
 
 def digest(tensors: Mapping[str, Tensor]) -> bytes:
@@ -17,6 +50,10 @@ def digest(tensors: Mapping[str, Tensor]) -> bytes:
     >>> digest({"w": np.zeros(2, np.float32)}).hex()[:8], digest({}).hex()[:8]
     ('ec154fc0', 'e3b0c442')
     """
+    if isinstance(tensors, Base):
+        return tensors.digest
+    import hashlib  # with it comes the whole of OpenSSL
+
     state = hashlib.sha256()
     for name in sorted(tensors, key=lambda name: name.encode()):
         tensor = tensors[name]
@@ -40,6 +77,14 @@ def check_base(wanted: bytes, base: Mapping[str, Tensor] | None) -> None:
     found = digest(base)
     if found != wanted:
         raise BaseMismatchError(f"the file is a difference to the base {short}, not to {found.hex()[:8]}...")
+
+
+def _frozen(tensor: Tensor) -> Tensor:
+    if isinstance(tensor, RawTensor):
+        return RawTensor(tensor.dtype, np.asarray(_frozen(tensor.bits)))
+    copy = np.array(tensor, order="C")
+    copy.flags.writeable = False
+    return copy
 
 
 def _varint(value: int) -> bytes:

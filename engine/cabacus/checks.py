@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import operator
 from collections.abc import Iterable
@@ -102,6 +101,8 @@ def near(value: object, words: Iterable[str]) -> str:
     >>> near("stpe", ["step", "keep"])
     " (did you mean 'step'?)"
     """
+    import difflib  # for a user's slip alone
+
     found = difflib.get_close_matches(value, list(words), 1) if isinstance(value, str) else []
     return f" (did you mean {found[0]!r}?)" if found else ""
 

@@ -16,7 +16,6 @@ from typing import Any, Literal, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
-from cabacus import minifloat
 from cabacus.errors import CorruptError, InputError, TruncatedError, UnsupportedError
 
 __all__ = [
@@ -151,6 +150,8 @@ class RawTensor:
 
     def to_float32(self) -> npt.NDArray[np.float32]:
         """Return the values as float32, exactly."""
+        from cabacus import minifloat  # here and below: most models have none of these types
+
         return minifloat.decode(canonical(self.bits), self.dtype)
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
@@ -324,6 +325,8 @@ def to_float(array: Tensor, *, tensor: str | None = None) -> npt.NDArray[np.floa
     if dtype.kind == "complex":
         raise _refused("is complex and has no order to quantize in; keep it exact with a rule keep=true", tensor)
     if not dtype.native:
+        from cabacus import minifloat
+
         return minifloat.decode(np.asarray(array, order="C").view(dtype.storage), dtype.name)
     if dtype.name in ("int64", "uint64") and array.size and not -(2**53) <= array.min() <= array.max() <= 2**53:
         raise _refused("has integers beyond 2^53, which a float64 cannot hold; keep it exact", tensor)
@@ -345,6 +348,8 @@ def cast_from_float(values: Array, name: str, *, saturate: bool = False) -> Tens
     if dtype.kind == "complex":
         raise InputError(f"real values cannot be cast to {name}")
     if not dtype.native:
+        from cabacus import minifloat
+
         return from_bits(minifloat.encode(canonical(values), name, saturate=saturate), name)
     if dtype.kind == "float":
         if saturate:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,9 @@ from cabacus.container import CODEBOOK, EXACT, LEVELS, RAW, ZERO, bytes_alone
 from cabacus.decoding import RAW_SLICE_BYTES
 from cabacus.dtypes import BY_NAME, Array, DType, RawTensor, Tensor, as_bytes, dtype_name
 from cabacus.measures import CHUNK, chunks
-from cabacus.options import Effort
+
+if TYPE_CHECKING:
+    from cabacus.options import Effort
 
 __all__ = ["Coded", "Manner", "code_exactly", "code_integers", "has_bits", "least_bytes", "nonzero", "zero"]
 

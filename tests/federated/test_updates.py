@@ -12,7 +12,7 @@ import pytest
 import cabacus
 from cabacus import BaseMismatchError, CorruptError, FormatError, InputError, _core
 from cabacus.dtypes import BY_NAME
-from cabacus.federated import Broadcaster, Follower, UpdateDecoder, UpdateEncoder
+from cabacus.federated import Base, Broadcaster, Follower, UpdateDecoder, UpdateEncoder
 
 DECODER = UpdateDecoder()
 SETTINGS: list[dict[str, Any]] = [
@@ -110,6 +110,38 @@ def test_encoding_is_repeatable_and_changes_nothing_of_its_input() -> None:
     assert one.data == two.data
     assert same(first.residual, left)
     assert same(models()[0], base)
+
+
+@pytest.mark.parametrize("settings", [{}, {"sparsify": "ternary"}, {"sparsify": "top_k"}, {"scale": "tensor"}])
+def test_a_message_keeps_to_its_bytes(settings: dict[str, Any]) -> None:
+    base, local = models()
+    free = UpdateEncoder(**settings).encode(local, base)
+    bare = len(UpdateEncoder(**settings).encode(base, base).data)
+    for most in (len(free.data), len(free.data) - 20, (len(free.data) + bare) // 2):
+        update = UpdateEncoder(max_bytes=most, **settings).encode(local, base)
+        assert 0.7 * most < len(update.data) <= most
+        assert same(DECODER.decode(update.data, base), update.decoded)
+        assert update.distortion >= free.distortion
+    assert UpdateEncoder(max_bytes=10**9, **settings).encode(local, base).data == free.data
+    with pytest.raises(InputError, match="are needed") as caught:
+        UpdateEncoder(max_bytes=bare // 2, **settings).encode(local, base)
+    assert caught.value.field == "max_bytes"
+
+
+def test_a_base_is_digested_once_and_cannot_change() -> None:
+    plain, local = models()
+    base = Base(plain)
+    plain["fc.weight"][0, 0] += 1  # what was given stays the caller's
+    assert base.digest == cabacus.digest(models()[0])
+    update = UpdateEncoder().encode(local, base)
+    assert update.data == UpdateEncoder().encode(local, models()[0]).data
+    assert same(DECODER.decode(update.data, base), update.decoded)
+    with pytest.raises(ValueError, match="read-only"):
+        base["fc.weight"][0, 0] = 1
+    with pytest.raises(BaseMismatchError):
+        DECODER.decode(update.data, Base(plain))
+    with pytest.raises(InputError, match="'w'"):
+        Base({"w": [1.0]})
 
 
 def test_no_error_feedback_returns_no_residual() -> None:

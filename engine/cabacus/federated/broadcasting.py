@@ -7,9 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cabacus.archive import Archive
 from cabacus.bases import digest
-from cabacus.compression import compress
 from cabacus.dtypes import Array, Tensor, to_float
 from cabacus.errors import BaseMismatchError
 from cabacus.federated.receiving import UpdateDecoder
@@ -73,6 +71,8 @@ class Broadcaster:
         if have is not None and self._before is not None and have == self._before.hex():
             return self._update
         if self._whole is None:
+            from cabacus.compression import compress  # most of the engine, for a message that few ask for
+
             self._whole = compress(self.published, rules=[("*", {"keep": True})]).data
         return self._whole
 
@@ -95,6 +95,8 @@ class Follower:
         Raises BaseMismatchError where rounds were missed (ask for the whole model: `message(None)`), or a FormatError;
         the model stays as it was.
         """
+        from cabacus.archive import Archive  # clients that only send need it not
+
         archive = Archive(data)
         if archive.base is None:
             model = Tensors(archive.decoded(archive.keys()), archive.metadata)

@@ -27,6 +27,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MetricR
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Strategy
 
+from cabacus.bases import Base
 from cabacus.errors import CabacusError, InputError
 from cabacus.federated.receiving import UpdateDecoder
 from cabacus.federated.sending import EncodedUpdate, UpdateEncoder
@@ -154,7 +155,7 @@ class CompressedStrategy(Strategy):  # type: ignore[misc, unused-ignore]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """Decode the replies and aggregate them by the inner strategy."""
         found = self.rounds[server_round] = Round()
-        bases: dict[int, dict[str, Any]] = {}
+        bases: dict[int, Base] = {}
         good = [reply for reply in replies if self._is_good(reply, found, bases)]
         arrays, metrics = self.inner.aggregate_train(server_round, good)
         self._sent = {}
@@ -178,7 +179,7 @@ class CompressedStrategy(Strategy):  # type: ignore[misc, unused-ignore]
         """As the inner strategy does."""
         self.inner.summary()
 
-    def _is_good(self, reply: Message, found: Round, bases: dict[int, dict[str, Any]]) -> bool:
+    def _is_good(self, reply: Message, found: Round, bases: dict[int, Base]) -> bool:
         """Decode a reply in its place; whether it is to be handed on."""
         if reply.has_error():
             return True  # the inner strategy has its own account of these
@@ -192,7 +193,7 @@ class CompressedStrategy(Strategy):  # type: ignore[misc, unused-ignore]
             if sent is None:
                 raise InputError("a reply of a client that was sent nothing")
             if id(sent) not in bases:
-                bases[id(sent)] = _arrays(sent)
+                bases[id(sent)] = Base(_arrays(sent))
             tensors = self._decoder.decode(coded.data, bases[id(sent)])
         except CabacusError:
             found.dropped += 1

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cabacus import _core, scan
-from cabacus.bases import check_base
+from cabacus.bases import Base, check_base
 from cabacus.container import ALIAS, parse
 from cabacus.decoding import Extent, decode, shaped
 from cabacus.dtypes import BY_ID, BY_NAME, Tensor, dtype_name, to_float
@@ -39,7 +39,7 @@ class UpdateDecoder:
         is a difference to another base or to none, CorruptError where names, shapes or types are not those of the base
         or a value is NaN or infinite, and every other FormatError for damage.
         """
-        origin = Tensors.of(base)
+        origin = base if isinstance(base, Base) else Tensors.of(base)
         view = memoryview(data).cast("B")
         header = parse(view, bounds(origin))
         if header.base is None:
@@ -57,7 +57,7 @@ class UpdateDecoder:
         found = {name: self._tensor(view, holders[places[name]], origin) for name in origin}
         return Tensors(found, dict(header.metadata))
 
-    def _tensor(self, data: memoryview, record: _core.Record, origin: Tensors) -> Tensor:
+    def _tensor(self, data: memoryview, record: _core.Record, origin: Mapping[str, Tensor]) -> Tensor:
         extent = Extent(data, record, 0, math.prod(record.shape), self.threads)
         part = scan.to_scan(to_float(origin[record.name]), record.axes) if record.delta else None
         with np.errstate(all="ignore"):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
 from cabacus import _core, checks, scan
-from cabacus.bases import digest
+from cabacus.bases import Base, digest
 from cabacus.container import LEVELS
 from cabacus.decoding import Extent, decode, shaped
 from cabacus.dtypes import BY_NAME, Array, Tensor, cast_from_float, dtype_name, to_float
@@ -18,9 +18,12 @@ from cabacus.errors import InputError
 from cabacus.exact import Coded, Manner, code_exactly, least_bytes, zero
 from cabacus.federated.sparsifying import METHODS, Sparsify, largest, magnitude
 from cabacus.files import Tensors
-from cabacus.options import Effort
+from cabacus.measures import Moments, moments
 from cabacus.pooling import share_starts
 from cabacus.rules import Rule, merge_rules, parse_rules
+
+if TYPE_CHECKING:
+    from cabacus.options import Effort
 
 __all__ = ["EncodedUpdate", "UpdateEncoder"]
 
@@ -29,6 +32,9 @@ Quantizer = Literal["round", "greedy", "trellis"]
 _RULES = {"keep", "code", "step", "rate_weight", "quantizer", "axes", "context"}
 _LARGEST_LEVEL = 1 << 30
 """Levels are 32-bit integers; half of that leaves room for the quantizer's choices."""
+_COARSEST = 1 << 12
+_BISECTIONS = 4
+"""Of the logarithm of how much coarser a message of `max_bytes` is: to a twentieth of an octave."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,6 +83,18 @@ class EncodedUpdate:
         }
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Change:
+    """Of one tensor, with its moments: a pass over a large one takes as long as coding a tenth of it."""
+
+    update: Array
+    figures: Moments
+
+    @classmethod
+    def of(cls, update: Array) -> _Change:
+        return cls(update, moments(update.reshape(-1)))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateEncoder:
     """Codes what training has changed. It has no state of its own: one encoder serves many clients.
@@ -88,6 +106,8 @@ class UpdateEncoder:
         `distortion`.
     sparsify: None; "top_k": only the `density` x n largest elements are coded; "ternary" (STC) and "binary" (SBC):
         these, and all of a tensor with the same magnitude.
+    max_bytes: what a message may have at most. Where the options give more, the step is made larger, or the density
+        smaller, until it fits; error feedback makes up for it later.
     error_feedback: whether what a message leaves out is returned, to go into the next one.
     rules: (glob, {option: value}) pairs as in `cabacus.compress`: `keep` sends a tensor exactly, `step` is absolute,
         then `rate_weight`, `quantizer`, `axes`, `context`.
@@ -109,6 +129,7 @@ class UpdateEncoder:
     sparsify: Sparsify | None = None
     density: float = 0.01
     scale: Literal["model", "tensor"] = "model"
+    max_bytes: int | None = None
     error_feedback: bool = True
     rules: Iterable[object] = ()
     quantizer: Quantizer = "greedy"
@@ -122,6 +143,8 @@ class UpdateEncoder:
         checks.number(self.rate_weight, "rate_weight")
         checks.number(self.density, "density", above=True, high=1)
         checks.integer(self.threads, "threads", low=1, high=4096)
+        if self.max_bytes is not None:
+            checks.integer(self.max_bytes, "max_bytes", low=1, high=1 << 62)
         checks.choice(self.scale, "scale", ("model", "tensor"))
         checks.choice(self.quantizer, "quantizer", ("round", "greedy", "trellis"))
         checks.choice(self.effort, "effort", ("fast", "default", "max"))
@@ -148,111 +171,151 @@ class UpdateEncoder:
         `EncodedUpdate` of this sender; names that it lacks count as zero. metadata: pairs of strings for the message.
 
         Raises InputError, naming the tensor, where names, shapes or types differ, or a value is NaN or infinite; the
-        residual is then still good.
+        residual is then still good. So it is where no message is as short as `max_bytes`, an InputError too.
         """
-        model, origin = Tensors.of(tensors, metadata), Tensors.of(base)
+        model = Tensors.of(tensors, metadata)
+        origin = base if isinstance(base, Base) else Tensors.of(base)
         check_alike(model, origin)
-        updates: dict[str, Array] = {}
         merged = {name: merge_rules(self._parsed, name) for name in model}
+        changes: dict[str, _Change] = {}
         for name, tensor in model.items():
             if BY_NAME[dtype_name(tensor)].kind == "float":
                 change = _change(name, tensor, origin[name], (residual or {}).get(name))
                 if not merged[name].get("keep"):
-                    updates[name] = change
-        sparse = updates if self.sparsify is None else largest(updates, self.density)
-        pooled = _rms(sparse.values()) if self.scale == "model" else None
-        factor = (0.5 if self.sparsify == "top_k" else 3.0) if self.step is None else self.step
-        levels = self._quantized(model, sparse, pooled, factor, merged)
-        sent: list[Coded] = []
-        decoded, rest = Tensors(metadata=model.metadata), dict[str, Array]()
-        error = energy = 0.0
-        for name, tensor in model.items():
-            if name not in updates:
-                coded, found = code_exactly(name, tensor, Manner(effort=self.effort)), tensor
-            else:
-                coded, found, left = self._settled(
-                    levels[name], tensor, origin[name], updates[name], name in (residual or {})
-                )
-                error += float(np.square(left, dtype=np.float64).sum())
-                energy += float(np.square(updates[name], dtype=np.float64).sum())
-                if self.error_feedback:
-                    rest[name] = left
-            sent.append(coded)
-            decoded[name] = found
+                    changes[name] = change
+        coded = {
+            name: code_exactly(name, tensor, Manner(effort=self.effort))
+            for name, tensor in model.items()
+            if name not in changes
+        }
+        known = digest(origin)
+        coded |= self._fitting(
+            lambda coarse: self._quantized(model, changes, coarse, merged),
+            lambda some: len(_header(model, coded | some, known)) + sum(one.bytes for one in (coded | some).values()),
+            {name: zero(name, model[name], delta=True) for name in changes},
+        )
+        decoded, rest = Tensors(model), dict[str, Array]()
+        error = 0.0
+        for name, change in changes.items():
+            owed = name in (residual or {})
+            coded[name], decoded[name], left = self._settled(
+                coded[name], model[name], origin[name], change.update, owed
+            )
+            error += left.figures.energy
+            if self.error_feedback:
+                rest[name] = left.update
+        sent = share_starts([coded[name] for name in model])
         sent = share_starts(sent)
-        header = _core.pack([one.record for one in sent], list(model.metadata.items()), digest(origin))
+        header = _core.pack([one.record for one in sent], list(model.metadata.items()), known)
+        data = b"".join([header, *(piece for one in sent for piece in one.pieces)])
+        if self.max_bytes is not None and len(data) > self.max_bytes:
+            raise _too_long(self.max_bytes, len(data))
         return EncodedUpdate(
-            data=b"".join([header, *(piece for one in sent for piece in one.pieces)]),
+            data=data,
             decoded=decoded,
             residual=rest,
             parameters=sum(tensor.size for tensor in model.values()),
             raw_bytes=sum(tensor.size * BY_NAME[dtype_name(tensor)].itemsize for tensor in model.values()),
             squared_error=error,
-            squared_update=energy,
+            squared_update=sum(change.figures.energy for change in changes.values()),
         )
 
-    def _quantized(
+    def _fitting(
         self,
-        model: Tensors,
-        sparse: Mapping[str, Array],
-        pooled: float | None,
-        factor: float,
-        merged: Mapping[str, Rule],
+        attempt: Callable[[float], dict[str, Coded]],
+        size: Callable[[dict[str, Coded]], int],
+        nothing: dict[str, Coded],
+    ) -> dict[str, Coded]:
+        """The levels as the options ask for them, or coarser ones, so that the message is short enough."""
+        found = attempt(1.0)
+        if self.max_bytes is None or size(found) <= self.max_bytes:
+            return found
+        if size(nothing) > self.max_bytes:
+            raise _too_long(self.max_bytes, size(nothing))
+        fine, coarse = 1.0, 2.0
+        while size(found := attempt(coarse)) > self.max_bytes:
+            fine, coarse = coarse, 2 * coarse
+            if coarse > _COARSEST:
+                raise _too_long(self.max_bytes, size(found))
+        for _ in range(_BISECTIONS):
+            middle = math.sqrt(fine * coarse)
+            trial = attempt(middle)
+            if size(trial) <= self.max_bytes:
+                found, coarse = trial, middle
+            else:
+                fine = middle
+        return found
+
+    def _quantized(
+        self, model: Tensors, changes: Mapping[str, _Change], coarse: float, merged: Mapping[str, Rule]
     ) -> dict[str, Coded]:
         """Each tensor's levels. Updates of one magnitude would be zeros below any step of 2 rms, for all rounds."""
+        factor = (0.5 if self.sparsify == "top_k" else 3.0) if self.step is None else self.step
+        sparse = changes
+        if self.sparsify is None:
+            factor *= coarse
+        else:
+            kept = largest({name: change.update for name, change in changes.items()}, self.density / coarse)
+            sparse = {name: _Change.of(update) for name, update in kept.items()}
+        pooled = _rms(sparse.values()) if self.scale == "model" else None
         while True:
             coded = {
                 name: self._levels(
-                    name, model[name], update, factor * (_rms([update]) if pooled is None else pooled), merged[name]
+                    name, model[name], change, factor * (_rms([change]) if pooled is None else pooled), merged[name]
                 )
-                for name, update in sparse.items()
+                for name, change in sparse.items()
             }
             if factor < 1e-3 or any(one.nonzero for one in coded.values()):
                 return coded
-            if not any(update.any() for update in sparse.values()):
+            if not any(change.figures.largest for change in sparse.values()):
                 return coded
             factor /= 2
 
     def _settled(
         self, coded: Coded, tensor: Tensor, base: Tensor, update: Array, owed: bool
-    ) -> tuple[Coded, Tensor, Array]:
+    ) -> tuple[Coded, Tensor, _Change]:
         """A tensor's slices, what the receiver makes of them, and what is left of the update."""
         name = coded.record.name
-        found = _received(coded, base)
-        size = coded.bytes
+        found = self._received(coded, base)
+        left = _left(base, update, found)
+        finite = left.figures.fault is None
         raw = tensor.size * BY_NAME[dtype_name(tensor)].itemsize
         # Tensors that are exactly smaller than a quarter of their bytes are no trained weights: not looked for.
-        larger = size * 4 > raw and size >= least_bytes(tensor)
-        if larger or not np.isfinite(to_float(found)).all():
+        if not finite or (coded.bytes * 4 > raw and coded.bytes >= least_bytes(tensor)):
             whole = np.add(to_float(base), update, dtype=np.float64)
             target = cast_from_float(whole, dtype_name(tensor)) if owed else tensor
             exact = code_exactly(name, target, Manner(effort=self.effort))
-            if exact.bytes <= size or not np.isfinite(to_float(found)).all():
-                coded, found = exact, target
-        left = np.add(to_float(base), update, dtype=np.float64)
-        left -= to_float(found)
-        if not np.isfinite(left).all():
+            if exact.bytes <= coded.bytes or not finite:
+                coded, found, left = exact, target, _left(base, update, target)
+        if left.figures.fault is not None:
             raise InputError(f"tensor {name!r} with its residual exceeds its type; drop the residual", tensor=name)
-        return coded, found, left.astype(update.dtype)
+        return coded, found, left
 
-    def _levels(self, name: str, tensor: Tensor, sparse: Array, step: float, rule: Rule) -> Coded:
+    def _received(self, coded: Coded, base: Tensor) -> Tensor:
+        record = coded.record
+        extent = Extent(memoryview(b"".join(coded.pieces)), record, 0, math.prod(record.shape), self.threads)
+        flat = decode(extent, scan.to_scan(to_float(base), record.axes))
+        return shaped(flat, tuple(record.shape), tuple(record.axes))
+
+    def _levels(self, name: str, tensor: Tensor, change: _Change, step: float, rule: Rule) -> Coded:
+        sparse = change.update
         axes = rule.get("axes", ())
         if axes and len(axes) != sparse.ndim:
             raise InputError(
                 f"tensor {name!r} has {sparse.ndim} axes, the rule {len(axes)}", tensor=name, field="rules"
             )
-        if not sparse.any():
+        if not change.figures.largest:
             return zero(name, tensor, delta=True)
         columns = scan.columns(sparse.shape, axes)
         fixed = {"context": rule["context"]} if "context" in rule else {}
         if self.sparsify in ("ternary", "binary"):
             levels, step = magnitude(sparse, cast(Sparsify, self.sparsify))
-            step = _usable(step, sparse)
+            step = _usable(step, change)
             encoded = _core.encode_levels(
                 scan.to_scan(levels, axes), columns=columns, fixed=fixed, effort=self.effort, threads=self.threads
             )
         else:
-            step = _usable(rule.get("step", step), sparse)
+            step = _usable(rule.get("step", step), change)
             encoded = _core.encode_weights(
                 scan.to_scan(sparse, axes),
                 columns=columns,
@@ -301,39 +364,50 @@ def check_alike(tensors: Mapping[str, Tensor], base: Mapping[str, Tensor]) -> No
             raise InputError(f"tensor {name!r} is {mine}, in the base {theirs}", tensor=name)
 
 
-def _change(name: str, tensor: Tensor, base: Tensor, residual: Array | None) -> Array:
+def _change(name: str, tensor: Tensor, base: Tensor, residual: Array | None) -> _Change:
     """What there is to say: the difference to the base, and what was left unsaid before."""
-    kind = np.float64 if dtype_name(tensor) == "float64" else np.float32
+    # In the type of the tensor: what is rounded here is left in the residual.
+    change = np.empty(tensor.shape, np.float64 if dtype_name(tensor) == "float64" else np.float32)
     with np.errstate(over="ignore", invalid="ignore"):
-        change = np.subtract(to_float(tensor), to_float(base), dtype=np.float64)
+        np.subtract(to_float(tensor), to_float(base), out=change)
         if residual is not None:
             if np.shape(residual) != tuple(tensor.shape):
                 raise InputError(f"the residual of {name!r} has the shape {np.shape(residual)}", tensor=name)
-            change += residual
-        result = change.astype(kind)
-    if not np.isfinite(result).all():
+            np.add(change, residual, out=change, casting="same_kind")
+    result = _Change.of(change)
+    if result.figures.fault is not None:
         raise InputError(f"tensor {name!r}, its base or its residual has NaN or infinities", tensor=name)
     return result
 
 
-def _received(coded: Coded, base: Tensor) -> Tensor:
-    record = coded.record
-    extent = Extent(memoryview(b"".join(coded.pieces)), record, 0, math.prod(record.shape), 1)
-    flat = decode(extent, scan.to_scan(to_float(base), record.axes))
-    return shaped(flat, tuple(record.shape), tuple(record.axes))
+def _left(base: Tensor, update: Array, found: Tensor) -> _Change:
+    """What of the update the receiver does not have. What it has is near the base: their difference is exact."""
+    left = np.empty(update.shape, update.dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        np.subtract(to_float(base), to_float(found), out=left)
+        np.add(left, update, out=left)
+    return _Change.of(left)
 
 
-def _rms(updates: Iterable[Array]) -> float:
+def _rms(changes: Iterable[_Change]) -> float:
     """Of the elements that are not zero."""
     energy, count = 0.0, 0
-    for update in updates:
-        energy += float(np.square(update, dtype=np.float64).sum())
-        count += int(np.count_nonzero(update))
+    for change in changes:
+        energy += change.figures.energy
+        count += int(np.count_nonzero(change.update))
     return math.sqrt(energy / count) if count else 0.0
 
 
-def _usable(step: float, update: Array) -> float:
+def _usable(step: float, change: _Change) -> float:
     """The step as the format stores it, large enough for levels of 32 bits."""
-    kind = update.dtype.type
-    top = float(np.abs(update).max(initial=0.0)) / _LARGEST_LEVEL
+    kind = change.update.dtype.type
+    top = change.figures.largest / _LARGEST_LEVEL
     return float(kind(min(max(step, top, float(np.finfo(kind).smallest_normal)), float(np.finfo(kind).max))))
+
+
+def _header(model: Tensors, coded: Mapping[str, Coded], base: bytes) -> bytes:
+    return _core.pack([coded[name].record for name in model], list(model.metadata.items()), base)
+
+
+def _too_long(most: int, least: int) -> InputError:
+    return InputError(f"no update of this model takes {most} bytes or less; {least} are needed", field="max_bytes")

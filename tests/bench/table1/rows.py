@@ -61,11 +61,14 @@ class Variational:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pruning:
-    """Pruning by magnitude to a density, from 0 to 1, in `rounds`, each of which trains anew."""
+    """Pruning by magnitude to a density, from 0 to 1, in `rounds`, each of which trains anew, with the first `images` of
+    the training set where that is not None.
+    """
 
     density: float
     rounds: int
     training: Training
+    images: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +76,8 @@ class Row:
     """The stages are left out where they are None. `given`: reads the network to begin with from the folder of models,
     where none is made. `dense`: the training of the network "before". `sigma`: the training of the deviations of the
     pruned network; without it they are those of variational dropout, or, without that, of the Fisher information.
-    `samples`: how many images the network was trained with, where it is not those that are here.
+    `samples`: how many images the network was trained with, where it is not those that the Fisher information is of;
+    `fisher`: of how many that is.
 
     `max_loss`: what the file may lose on the held-out images, against the sparse network and, if `against_dense`, the
     dense one, in the score's unit. What tuning tries: `s_stride`, or `sizes` in bits a weight, `rate_weights`,
@@ -91,6 +95,7 @@ class Row:
     pruning: Pruning | None = None
     sigma: Training | None = None
     samples: int | None = None
+    fisher: int | None = None
     max_loss: float
     against_dense: bool = False
     s_stride: int = 8
@@ -221,12 +226,13 @@ RESNET20 = Row(
     unit="%",
     given=given.resnet20,
     dense=Training(epochs=1, augment=data.mirrored),
-    pruning=Pruning(density=0.33, rounds=2, training=Training(epochs=1, augment=data.mirrored)),
-    sigma=Training(epochs=1, rate=3e-3),
+    pruning=Pruning(density=0.33, rounds=2, training=Training(epochs=1, augment=data.mirrored), images=15_000),
+    samples=45_000,
+    fisher=3_000,
     max_loss=1.5,
     against_dense=True,
-    sizes=(1.5, 1.7, 1.9, 2.1, 2.3, 2.5, 2.7),
-    rate_weights=(0.3, 1.0),
+    sizes=(1.4, 1.6, 1.8, 2.0, 2.3),
+    rate_weights=(0.3,),
     rules=RESIDUAL,
     images=100,
     paper="ResNet50: 25.40 % nonzero, 5.95 % at -2.0 points",

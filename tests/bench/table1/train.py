@@ -99,7 +99,7 @@ class Trainer:
         assert recipe is not None
         return magnitude(
             self._network("dense" if self.row.variational is None else "variational"),
-            self._data,
+            self._first(recipe.images),
             self._training(recipe.training),
             density=recipe.density,
             rounds=recipe.rounds,
@@ -112,7 +112,13 @@ class Trainer:
             return estimate_sigma(self._network(stage), self._data, training, **self._reports("sigma"))
         if self.row.variational is not None:
             return dict(self.read("sigma"))
-        return estimate_sigma(self._network(stage), self._data, method="fisher", samples=self.row.samples)
+        data = self._first(self.row.fisher)
+        samples = self.row.samples and max(self.row.samples, len(data[0]))
+        return estimate_sigma(self._network(stage), data, method="fisher", samples=samples)
+
+    def _first(self, count: int | None) -> Pair:
+        """So many of the training images, which are in no order."""
+        return self._data[0][:count], self._data[1][:count]
 
     def _network(self, stage: str | None = None) -> torch.nn.Module:
         torch.manual_seed(self.seed)
