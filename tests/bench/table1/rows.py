@@ -61,8 +61,8 @@ class Variational:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pruning:
-    """Pruning by magnitude to a density, from 0 to 1, in `rounds`, each of which trains anew, with the first `images` of
-    the training set where that is not None.
+    """Pruning by magnitude to a density, from 0 to 1, in `rounds`, each of which trains anew, with the first
+    `images` of the training set where that is not None.
     """
 
     density: float
@@ -226,12 +226,11 @@ RESNET20 = Row(
     unit="%",
     given=given.resnet20,
     dense=Training(epochs=1, augment=data.mirrored),
-    pruning=Pruning(density=0.33, rounds=2, training=Training(epochs=1, augment=data.mirrored), images=15_000),
+    pruning=Pruning(density=0.25, rounds=3, training=Training(epochs=1, augment=data.mirrored), images=30_000),
     samples=45_000,
     fisher=3_000,
-    max_loss=1.5,
-    against_dense=True,
-    sizes=(1.4, 1.6, 1.8, 2.0, 2.3),
+    max_loss=0.5,
+    sizes=(1.5, 1.6, 1.7, 1.8, 1.9, 2.0, 2.2),
     rate_weights=(0.3,),
     rules=RESIDUAL,
     images=100,
