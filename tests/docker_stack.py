@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -110,6 +111,18 @@ class Stack:
 
         until(look, "a worker starts on the job")
         return found[0]
+
+    def proxy_address(self) -> tuple[str, int]:
+        """Where the proxy itself listens, not the port of the host that leads there."""
+        (container,) = self.containers("proxy")
+        return self.inspect(container)["NetworkSettings"]["Networks"][f"{PROJECT}_front"]["IPAddress"], 8080
+
+    def connections(self) -> int:
+        """How many callers are connected to the proxy."""
+        figures = httpx.get(f"http://{self.proxy_address()[0]}:8405/metrics").text
+        found = re.search(r'^haproxy_frontend_current_sessions\{proxy="public"\} ([0-9]+)', figures, re.MULTILINE)
+        assert found
+        return int(found[1])
 
     def client(self, owner: str = "alice", **options: Any) -> Client:
         """A client through the proxy."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -9,7 +11,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from starlette.types import Lifespan
 
 from cabacus.service.adapters import open_queue, open_store
@@ -17,6 +19,7 @@ from cabacus.service.api import bases, health, jobs, metrics, page, problems, ro
 from cabacus.service.api.access import Access
 from cabacus.service.api.context import Context
 from cabacus.service.api.descriptions import complete
+from cabacus.service.api.ranges import matches
 from cabacus.service.keys import KeyFile, KeyFileError
 from cabacus.service.queue.port import Queue
 from cabacus.service.settings import Settings, SettingsError
@@ -87,6 +90,7 @@ def build(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
             {"name": "rounds", "description": "Federated averaging: updates to a base, until a deadline."},
             {"name": "health", "description": "For load balancers and orchestrators."},
         ],
+        openapi_url=None,  # see _serve_document
         docs_url=None,  # these pages load scripts from elsewhere
         redoc_url=None,
         lifespan=lifespan,
@@ -100,6 +104,7 @@ def build(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     app.include_router(metrics.router)
     app.include_router(page.router)
     app.openapi = _documented(app)  # type: ignore[method-assign]
+    _serve_document(app)
     return app
 
 
@@ -107,3 +112,21 @@ def _documented(app: FastAPI) -> Callable[[], dict[str, Any]]:
     """The application's OpenAPI document, made once."""
     made = app.openapi
     return cache(lambda: complete(made()))
+
+
+def _serve_document(app: FastAPI) -> None:
+    """Route GET /openapi.json: anybody may ask for it, and FastAPI would write its 200 kB anew for each who does."""
+
+    @cache
+    def rendered(place: str) -> tuple[bytes, str]:
+        document = app.openapi() | ({"servers": [{"url": place}]} if place else {})
+        body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+        return body, f'"{hashlib.sha256(body).hexdigest()}"'
+
+    @app.api_route("/openapi.json", methods=["GET", "HEAD"], include_in_schema=False)
+    async def document(request: Request) -> Response:
+        body, etag = rendered(request.scope.get("root_path", "").rstrip("/"))
+        headers = {"ETag": etag, "Cache-Control": "no-cache"}
+        if matches(request.headers.get("if-none-match"), etag):
+            return Response(status_code=304, headers=headers)
+        return Response(body, headers=headers, media_type="application/json")

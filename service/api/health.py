@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from importlib.metadata import version
 
@@ -16,6 +17,8 @@ logger = logging.getLogger(__name__)
 router = APIRouter(tags=["health"])
 
 VERSION = version("cabacus")
+READY_SECONDS = 2.0
+"""Requests wait longer for a queue that restarts; who asks whether it is ready wants to know now."""
 
 
 @router.get("/healthz", **docs.HEALTH)
@@ -30,10 +33,11 @@ async def healthz() -> Health:
 async def readyz(context: Current) -> Health:
     """Say that jobs can be taken: the queue and the store answer."""
     try:
-        ready = await context.queue.ping()
-        await context.store.size("readyz")
+        async with asyncio.timeout(READY_SECONDS):
+            ready = await context.queue.ping()
+            await context.store.size("readyz")
     except Exception as error:
-        logger.warning("not ready: %s", error)
+        logger.warning("not ready: %r", error)
         ready = False
     if not ready:
         raise ServiceError("unavailable", "the queue or the store does not answer; try again shortly", retry_after=2)

@@ -22,8 +22,8 @@ from redis.backoff import ExponentialBackoff
 
 SOCKET_SECONDS = 10.0
 CONNECT_SECONDS = 2.0
-RETRIES = 8
-"""With the backoff of `connect` about two seconds: a server that restarts is back by then."""
+RETRIES = 14
+"""With the backoff of `connect` about five seconds: a server that restarts and reads its log is back by then."""
 SENTINEL_PORT, PORT = 26379, 6379
 
 

@@ -1,83 +1,104 @@
-"""Connections that are slow on purpose, of four kinds, from a process of their own, until standard input ends.
+"""Connections that are slow on purpose, of four kinds, from a process of their own, which obeys standard input.
 
-    python slow_callers.py HOST PORT COUNT KEY
+    python slow_callers.py HOST PORT KEY KIND=COUNT...
 
 silent: says nothing. trickling: a head, a byte at a time. feeding: a body, a byte at a time, with a key. deaf: asks for
-a page and does not read it. Prints `ready` once all are open, then, at the end, JSON: how many the server had closed,
-by kind.
+much and does not read it.
+
+`open` opens them, spread over two seconds, and answers `open` once each has been; one that the server closes comes back
+after a moment. `count` answers JSON, how often the server has closed one, by kind; `close` closes them and answers the
+same. Each byte comes after a pause of its own: all at the same instant they would be a storm, and a storm is not slow.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import random
+import socket
 import sys
 from collections import Counter
 
-KINDS = ("silent", "trickling", "feeding", "deaf")
-PAUSE_SECONDS = 0.5
+PAUSE_SECONDS = (0.5, 1.5)
+BACK_SECONDS = (1.0, 3.0)
+OPENING_SECONDS = 2.0
 START_OF_A_MODEL = (1 << 16).to_bytes(8, "little") + b'{"' + 200 * b"a"
 """Of a safetensors file: enough to be taken for one, so that the API waits for the rest."""
+WORDS = {
+    "silent": b"",
+    "trickling": b"GET /healthz HTTP/1.1\r\nHost: slow\r\nX-Slow: ",
+    "feeding": b"POST /compress HTTP/1.1\r\nHost: slow\r\nContent-Length: 1000000\r\nAuthorization: Bearer KEY\r\n\r\n"
+    + START_OF_A_MODEL,
+    "deaf": b"GET /openapi.json HTTP/1.1\r\nHost: slow\r\n\r\n" * 2,
+}
 
 
-def first_words(kind: str, key: str) -> bytes:
-    """What a connection says when it is opened."""
-    head = "POST /compress HTTP/1.1\r\nHost: slow\r\nContent-Length: 1000000\r\n"
-    return {
-        "silent": b"",
-        "trickling": b"GET /healthz HTTP/1.1\r\nHost: slow\r\nX-Slow: ",
-        "feeding": f"{head}Authorization: Bearer {key}\r\n\r\n".encode() + START_OF_A_MODEL,
-        "deaf": b"GET /openapi.json HTTP/1.1\r\nHost: slow\r\n\r\n" * 4,
-    }[kind]
+class Connection(asyncio.Protocol):
+    """One connection; `lost` is set once the server has closed it."""
+
+    def __init__(self, kind: str) -> None:
+        self.lost = asyncio.Event()
+        self._kind = kind
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Stop listening, if deaf."""
+        assert isinstance(transport, asyncio.Transport)
+        if self._kind == "deaf":
+            transport.pause_reading()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """It is over."""
+        self.lost.set()
+
+
+async def connect(kind: str, host: str, port: int) -> tuple[asyncio.Transport, Connection]:
+    plug = socket.socket()
+    plug.setblocking(False)
+    if kind == "deaf":
+        plug.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    await asyncio.get_running_loop().sock_connect(plug, (host, port))
+    return await asyncio.get_running_loop().create_connection(lambda: Connection(kind), sock=plug)
 
 
 async def call(kind: str, host: str, port: int, key: str, opened: asyncio.Event, closed: Counter[str]) -> None:
-    """Be slow until the server has enough."""
-    reader, writer = await asyncio.open_connection(host, port, limit=1)
-    try:
-        writer.write(first_words(kind, key))
-        await writer.drain()
-        opened.set()
-        while kind == "deaf" or kind == "silent" or not reader.at_eof():
-            await asyncio.sleep(PAUSE_SECONDS)
-            if kind in ("trickling", "feeding"):
-                writer.write(b"x")
-                await writer.drain()
-            if kind == "silent" and await _ended(reader):
-                break
-    except OSError:
-        pass
-    finally:
-        opened.set()
+    """Be slow again and again."""
+    await asyncio.sleep(random.uniform(0, OPENING_SECONDS))
+    while True:
+        transport, connection = await connect(kind, host, port)
+        try:
+            transport.write(WORDS[kind].replace(b"KEY", key.encode()))
+            opened.set()
+            while not connection.lost.is_set():
+                try:
+                    async with asyncio.timeout(None if kind in ("silent", "deaf") else random.uniform(*PAUSE_SECONDS)):
+                        await connection.lost.wait()
+                except TimeoutError:
+                    transport.write(b"x")
+        finally:
+            transport.abort()
         closed[kind] += 1
-        writer.close()
+        await asyncio.sleep(random.uniform(*BACK_SECONDS))
 
 
-async def _ended(reader: asyncio.StreamReader) -> bool:
-    try:
-        async with asyncio.timeout(0.01):
-            return await reader.read(65536) == b""
-    except TimeoutError:
-        return False
-
-
-async def main(host: str, port: int, count: int, key: str) -> None:
-    """Open them, wait for the end of standard input, count."""
+async def main(host: str, port: int, key: str, counts: dict[str, int]) -> None:
+    """Obey."""
+    callers: list[asyncio.Task[None]] = []
     closed: Counter[str] = Counter()
-    opened = [asyncio.Event() for _ in range(count)]
-    callers = [
-        asyncio.create_task(call(KINDS[n % len(KINDS)], host, port, key, event, closed))
-        for n, event in enumerate(opened)
-    ]
-    for event in opened:
-        await event.wait()
-    print("ready", flush=True)
-    await asyncio.to_thread(sys.stdin.read)
-    print(json.dumps(closed), flush=True)
-    for caller in callers:
-        caller.cancel()
-    await asyncio.gather(*callers, return_exceptions=True)
+    while order := (await asyncio.to_thread(sys.stdin.readline)).strip():
+        if order == "open":
+            closed.clear()
+            opened = {asyncio.Event(): kind for kind, count in counts.items() for _ in range(count)}
+            callers = [asyncio.create_task(call(kind, host, port, key, e, closed)) for e, kind in opened.items()]
+            await asyncio.gather(*(event.wait() for event in opened))
+            print("open", flush=True)
+            continue
+        if order == "close":
+            for caller in callers:
+                caller.cancel()
+            await asyncio.gather(*callers, return_exceptions=True)
+        print(json.dumps(closed), flush=True)
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]))
+    pairs = (word.split("=") for word in sys.argv[4:])
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), sys.argv[3], {kind: int(count) for kind, count in pairs}))

@@ -12,75 +12,104 @@ from pathlib import Path
 
 import httpx
 import pytest
-from docker_stack import ADDRESS, ROOT, URL, Stack, until
+from docker_stack import ROOT, URL, Stack, until
 
 pytestmark = pytest.mark.docker
 
 MODEL = ROOT / "engine" / "examples" / "lenet300" / "lenet300.safetensors"
-COUNT = 200
-REQUESTS = 300
-ATTEMPTS = 3
-"""Other programs on the machine can only make a ratio worse: one good measurement of these is enough."""
+COUNTS = {"silent": 60, "trickling": 60, "feeding": 4, "deaf": 76}
+"""200 of them; of those who feed a body no more than one key may have at a time."""
+ROUNDS, REQUESTS = 6, 250
+
+
+class SlowCallers:
+    """The process of slow_callers.py, at the proxy's own address: the host's forwarder would read for them."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def tell(self, order: str) -> str:
+        """Give an order and wait for its answer."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{order}\n")
+        self._process.stdin.flush()
+        return self._process.stdout.readline().strip()
+
+    def closed(self) -> dict[str, int]:
+        """How often the server has closed one since they were opened, by kind."""
+        found: dict[str, int] = json.loads(self.tell("count"))
+        return found
 
 
 @contextmanager
-def slow_callers(key: str) -> Iterator[subprocess.Popen[str]]:
-    words = [sys.executable, Path(__file__).with_name("slow_callers.py"), *ADDRESS.split(":"), str(COUNT), key]
+def slow_callers(stack: Stack, **counts: int) -> Iterator[SlowCallers]:
+    host, port = stack.proxy_address()
+    words = [sys.executable, Path(__file__).with_name("slow_callers.py"), host, str(port), stack.keys["bob"]]
+    words += [f"{kind}={count}" for kind, count in counts.items()]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-            yield process
+            yield SlowCallers(process)
         finally:
             process.kill()
 
 
-def p99(client: httpx.Client, job: str) -> float:
-    """Seconds of the 99th percentile of requests for a job's record."""
+def timed(client: httpx.Client, job: str) -> list[float]:
+    """Seconds of requests for a job's record, one after another."""
     seconds = []
     for _ in range(REQUESTS):
         began = time.perf_counter()
         assert client.get(f"/jobs/{job}").status_code == 200
         seconds.append(time.perf_counter() - began)
-    return sorted(seconds)[REQUESTS * 99 // 100 - 1]
+    return seconds
 
 
-def test_200_slow_connections_harm_nobody_else(stack: Stack, record_property) -> None:
+def p99(seconds: list[float]) -> float:
+    return sorted(seconds)[len(seconds) * 99 // 100 - 1]
+
+
+def test_200_slow_connections_harm_nobody_else(stack: Stack) -> None:
+    """Quiet and crowded rounds take turns, so that whatever else the machine does falls on both."""
     with stack.client() as client:
         job = client.wait(client.submit("compress", MODEL, snr_db=30)).id
     headers = {"Authorization": f"Bearer {stack.keys['alice']}"}
-    found = []
-    with httpx.Client(base_url=URL, headers=headers, timeout=30) as http:
-        p99(http, job)  # warm
-        for _ in range(ATTEMPTS):
-            alone = p99(http, job)
-            with slow_callers(stack.keys["bob"]) as process:
-                crowded = p99(http, job)
-                posted = http.post("/compress?snr_db=30", content=MODEL.read_bytes(), headers={"Prefer": "wait=30"})
-                assert posted.status_code == 200
-                assert process.poll() is None
-            found.append((crowded / alone, alone, crowded))
-            if found[-1][0] < 2:
-                break
-    for ratio, alone, crowded in found:
-        print(f"p99 alone {1e3 * alone:.1f} ms, with {COUNT} slow connections {1e3 * crowded:.1f} ms: {ratio:.2f}")
-    assert min(found)[0] < 2
+    url = "http://{}:{}".format(*stack.proxy_address())
+    alone, crowded = [], []
+    with httpx.Client(base_url=url, headers=headers, timeout=30) as http, slow_callers(stack, **COUNTS) as callers:
+        timed(http, job)  # warm
+        for _ in range(ROUNDS):
+            alone += timed(http, job)
+            assert callers.tell("open") == "open"
+            assert stack.connections() >= sum(COUNTS.values())
+            crowded += timed(http, job)
+            assert stack.connections() >= sum(COUNTS.values()) * 0.9  # those that time out come back
+            callers.tell("close")
+            until(lambda: stack.connections() <= 2, "the slow ones are gone")
+        callers.tell("open")
+        posted = http.post("/compress?snr_db=30", content=MODEL.read_bytes(), headers={"Prefer": "wait=30"})
+        assert posted.status_code == 200
+    said = f"p99 {1e3 * p99(alone):.1f} ms alone, {1e3 * p99(crowded):.1f} ms with {sum(COUNTS.values())} slow ones"
+    print(said)
+    assert p99(crowded) < 2 * p99(alone), said
 
 
-def test_a_head_that_does_not_come_ends_the_connection_and_uploads_are_bounded(stack: Stack) -> None:
-    with slow_callers(stack.keys["bob"]) as process, httpx.Client(base_url=URL, timeout=30) as http:
-        most = int(stack.environment.get("CABACUS_KEY_MAX_UPLOADS", "4"))
-        bob = {"Authorization": f"Bearer {stack.keys['bob']}"}
+def test_heads_that_do_not_come_are_given_up_and_uploads_are_bounded(stack: Stack) -> None:
+    most = COUNTS["feeding"]
+    with slow_callers(stack, silent=10, trickling=10, feeding=5 * most) as callers, httpx.Client(timeout=30) as http:
+        callers.tell("open")
+
+        def upload(owner: str) -> httpx.Response:
+            headers = {"Authorization": f"Bearer {stack.keys[owner]}"}
+            return http.post(f"{URL}/compress?snr_db=30", content=MODEL.read_bytes(), headers=headers)
+
+        def refused() -> bool:
+            answer = upload("bob")
+            return answer.status_code == 429 and answer.json()["limit"] == "CABACUS_KEY_MAX_UPLOADS"
+
+        until(refused, f"bob's upload beyond {most} is refused")
+        assert upload("alice").status_code == 202  # others are not the worse for it
         until(
-            lambda: http.post("/compress", content=b"x", headers=bob).status_code == 429,
-            f"more than {most} are refused",
+            lambda: {"silent", "trickling"} <= {kind for kind, times in callers.closed().items() if times >= 10},
+            "every head is given up",
         )
-        began = time.monotonic()
-        while time.monotonic() - began < 9:  # PROXY_HEADER_TIMEOUT is 6 s here
-            assert http.get("/healthz").status_code == 200
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.close()
-        closed = json.loads(process.stdout.readline())
-    assert closed["silent"] == closed["trickling"] == COUNT // 4
-    assert closed["feeding"] >= COUNT // 4 - most
+        assert callers.closed()["feeding"] >= 4 * most

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 
 import pytest
 from safetensors.numpy import save
+
+from cabacus.service.api import health
 
 MODEL = save({})
 RESULT = bytes(range(256)) * 300
@@ -263,6 +266,17 @@ def test_health_and_readiness(service) -> None:
         assert (await api.http.get("/healthz")).json()["status"] == "ok"
         assert (await api.http.get("/readyz")).json()["status"] == "ready"
         assert (await api.http.head("/healthz")).status_code == 200
+
+    service(check)
+
+
+def test_readiness_is_said_at_once_whatever_the_queue_waits_for(service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "READY_SECONDS", 0.05)
+
+    async def check(api) -> None:
+        api.queue.ping = asyncio.Event().wait
+        response = await api.http.get("/readyz")
+        assert (response.status_code, response.json()["code"]) == (503, "unavailable")
 
     service(check)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import jsonschema
 import pytest
 
+from cabacus.service.api.app import build
 from cabacus.service.api.openapi import document
 from cabacus.service.errors import CATALOGUE
 from cabacus.service.job import KINDS
@@ -27,6 +30,23 @@ def operations() -> Iterator[tuple[str, dict[str, Any]]]:
 
 def test_the_committed_document_is_up_to_date() -> None:
     assert COMMITTED.read_text() == document(), "run: python -m cabacus.service.api.openapi > openapi/openapi.json"
+
+
+def test_it_is_written_once_and_sent_to_whoever_has_not_got_it() -> None:
+    app = build()
+
+    async def check() -> None:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here") as http:
+            first = await http.get("/openapi.json")
+            assert first.json() == DOCUMENT
+            assert first.headers["content-type"] == "application/json"
+            app.openapi = None  # type: ignore[method-assign,assignment]  # who asks again costs no writing of it
+            assert (await http.get("/openapi.json")).content == first.content
+            known = await http.get("/openapi.json", headers={"If-None-Match": first.headers["etag"]})
+            assert (known.status_code, known.content) == (304, b"")
+            assert (await http.head("/openapi.json")).headers["content-length"] == str(len(first.content))
+
+    asyncio.run(check())
 
 
 def test_every_option_is_a_query_parameter_and_a_property_of_the_form() -> None:
