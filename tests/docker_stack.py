@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -25,7 +27,8 @@ URL = f"http://{ADDRESS}"
 SECONDS = 60
 TUNING = {
     "CABACUS_PUBLISH": ADDRESS,
-    "CABACUS_IDLE_SECONDS": "2",
+    "CABACUS_IDLE_SECONDS": "5",
+    "HEALTH_INTERVAL": "2s",
     "PROXY_HEADER_TIMEOUT": "6s",
     "PROXY_CONNECTIONS_PER_CLIENT": "280",
 }
@@ -75,7 +78,8 @@ class Stack:
 
     def containers(self, service: str) -> list[str]:
         """Ids of the containers of a service that run."""
-        return self.compose("ps", "-q", service).split()
+        labels = (f"com.docker.compose.project={PROJECT}", f"com.docker.compose.service={service}")
+        return docker("ps", "--quiet", "--no-trunc", *(f"--filter=label={label}" for label in labels)).split()
 
     def execute(self, service: str, *words: str) -> str:
         """Run a command in the first container of a service."""
@@ -89,7 +93,12 @@ class Stack:
     def healthy(self, *services: str) -> bool:
         """True when every container of these services says that it lives."""
         ids = [container for service in services for container in self.containers(service)]
-        return bool(ids) and all(self.inspect(one)["State"]["Health"]["Status"] == "healthy" for one in ids)
+        words = docker("inspect", "--format={{.State.Health.Status}}", *ids).split() if ids else ["missing"]
+        return set(words) == {"healthy"}
+
+    def kill(self, container: str) -> None:
+        """Kill its first process as the kernel would for want of memory: the engine starts it again."""
+        os.kill(self.inspect(container)["State"]["Pid"], signal.SIGKILL)
 
     def redis(self, *words: str) -> str:
         """Ask Redis as the service does."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
-import signal
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -31,10 +33,10 @@ def expected() -> bytes:
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that takes seconds."""
+    """A model that takes seconds with effort="max"."""
     path = tmp_path_factory.mktemp("large") / "large.safetensors"
     generator = np.random.default_rng(5)
-    weights = {f"w{n}": generator.laplace(0, 0.02, (1024, 1024)).astype(np.float32) for n in range(10)}
+    weights = {f"w{n}": generator.laplace(0, 0.02, (768, 1024)).astype(np.float32) for n in range(2)}
     cabacus.write(path, weights)
     return path
 
@@ -81,14 +83,18 @@ def test_nothing_is_done_without_a_key_and_no_figures_leave_the_house(stack: Sta
 
 
 def test_a_body_that_is_too_long_is_refused_before_it_comes(stack: Stack) -> None:
-    lines = f"POST /compress HTTP/1.1\r\nHost: x\r\nContent-Length: {2**40}\r\n\r\n"
-    import socket
-
-    with socket.create_connection(("127.0.0.1", 18390), 10) as connection:
-        connection.sendall(lines.encode())
-        answer = connection.recv(65536)
-    assert answer.startswith(b"HTTP/1.1 413")
-    assert b"PROXY_BODY_BYTES" in answer
+    host, port = stack.proxy_address()
+    call = http.client.HTTPConnection(host, port, timeout=10)
+    with closing(call):
+        call.putrequest("POST", "/compress")
+        call.putheader("Content-Length", str(2**40))
+        call.endheaders()
+        answer = call.getresponse()
+        said = json.loads(answer.read())
+    assert answer.status == said["status"] == 413
+    assert answer.getheader("content-type") == "application/problem+json"
+    assert said["code"] == "upload_too_large"
+    assert "PROXY_BODY_BYTES" in said["detail"]
 
 
 def test_the_root_cannot_be_written_and_redis_asks_who_one_is(stack: Stack) -> None:
@@ -106,7 +112,7 @@ def test_three_workers_share_the_work(stack: Stack, expected: bytes) -> None:
     stack.compose("up", "-d", "--no-build", "--no-recreate", "--scale", "worker=3")
     until(lambda: len(stack.containers("worker")) == 3 and stack.healthy("worker"), "three workers live")
     with stack.client() as client:
-        jobs = [client.submit("compress", MODEL, snr_db=30, effort="max") for _ in range(24)]
+        jobs = [client.submit("compress", MODEL, snr_db=30, effort="max") for _ in range(9)]
         hosts = {stack.worker_of(job) for job in jobs}
         assert all(client.wait(job).state == "done" for job in jobs)
     assert len(hosts) == 3
@@ -114,11 +120,11 @@ def test_three_workers_share_the_work(stack: Stack, expected: bytes) -> None:
 
 def test_a_job_outlives_its_worker(stack: Stack, large: Path) -> None:
     with stack.client() as client:
-        job = client.submit("compress", large, snr_db=30, effort="max")
+        job = client.submit("compress", large, step=0.003, effort="max")
         victim = stack.worker_of(job)
-        os.kill(stack.inspect(victim)["State"]["Pid"], signal.SIGKILL)  # as the kernel would for want of memory
+        stack.kill(victim)
         assert client.wait(job).state == "done"
-    assert stack.attempts(job) == 2
+    assert stack.attempts(job) >= 2
     until(lambda: stack.inspect(victim)["RestartCount"] == 1, "the container is started again")
 
 
@@ -129,7 +135,7 @@ def test_a_job_outlives_a_cut_between_its_worker_and_redis(stack: Stack, large: 
         lonely = stack.worker_of(job)
         docker("network", "disconnect", network, lonely)
         assert client.wait(job).state == "done"
-        assert stack.attempts(job) == 2
+        assert stack.attempts(job) >= 2
         others = [one for one in stack.containers("worker") if one != lonely]
         docker("network", "connect", network, lonely)
         docker("pause", *others)
@@ -142,14 +148,40 @@ def test_a_job_outlives_a_cut_between_its_worker_and_redis(stack: Stack, large: 
     assert stack.inspect(lonely)["State"]["Running"]
 
 
-def test_no_job_is_lost_when_redis_restarts(stack: Stack) -> None:
+def test_a_restart_of_redis_delays_requests_fails_none_and_loses_nothing(stack: Stack, expected: bytes) -> None:
+    (container,) = stack.containers("redis")
+    restarted, answers = threading.Event(), []
     with stack.client() as client:
-        jobs = [client.submit("compress", MODEL, snr_db=20 + n) for n in range(12)]
-        time.sleep(1.0)  # what was accepted a second ago is on the disk
-        (container,) = stack.containers("redis")
-        os.kill(stack.inspect(container)["State"]["Pid"], signal.SIGKILL)
+        jobs = [client.submit("compress", MODEL, snr_db=20 + n) for n in range(6)]
+        assert client.wait(jobs[0]).state == "done"
+
+        def ask(method: str, path: str, body: bytes | None) -> None:
+            """Without a second try: who uses curl has none."""
+            headers = {"Authorization": f"Bearer {stack.keys['alice']}"}
+            with httpx.Client(base_url=URL, headers=headers, timeout=60) as caller:
+                while not restarted.is_set():
+                    answers.append(caller.request(method, path, content=body))
+
+        with ThreadPoolExecutor(3) as pool:
+            reading = ("GET", f"/jobs/{jobs[0].id}", None)
+            asking = [pool.submit(ask, *what) for what in (reading, reading, ("POST", "/inspect", expected))]
+            try:
+                before = stack.inspect(container)["RestartCount"]
+                jobs += [client.submit("compress", MODEL, snr_db=30) for _ in range(2)]
+                stack.kill(container)
+                jobs += [client.submit("compress", MODEL, snr_db=31) for _ in range(2)]
+                until(lambda: stack.inspect(container)["RestartCount"] == before + 1, "redis is started again")
+                seen = len(answers)
+                until(lambda: stack.healthy("redis"), "redis lives again")
+                until(lambda: len(answers) > seen, "answers come again")
+            finally:
+                restarted.set()
+            for one in asking:
+                one.result()
         assert all(client.wait(job).state == "done" for job in jobs)
-    until(lambda: stack.healthy("redis"), "redis lives again")
+    assert {answer.status_code for answer in answers if answer.request.method == "GET"} == {200}
+    assert {answer.status_code for answer in answers if answer.request.method == "POST"} <= {202, 429}  # 429: too quick
+    assert "CRITICAL" not in docker("logs", container)  # its log was read to the end
 
 
 def test_the_api_is_rolled_over_under_uploads(stack: Stack, expected: bytes) -> None:
