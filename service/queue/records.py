@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any, cast
 
 from cabacus.service.job import Blob, Failure, Job, State
+from cabacus.service.queue.port import Claim
 
 
 def new_record(job: Job) -> str:
@@ -98,6 +99,24 @@ def read_job(fields: Mapping[str, str]) -> Job:
         summary=outcome.get("summary", {}),
         error=read_failure(fields["error"]) if "error" in fields else None,
     )
+
+
+def visible(fields: Mapping[str, str]) -> Job | None:
+    """The job of a hash's fields, unless there are none, or only its files remain."""
+    return read_job(fields) if "job" in fields and "hidden" not in fields else None
+
+
+def claim_of(fields: Mapping[str, str], entry: str, consumer: str) -> Claim | None:
+    """The claim of a job that was just handed out; None where there are no fields."""
+    if not fields:
+        return None
+    job = read_job(fields)
+    return Claim(job, entry, consumer, job.attempts)
+
+
+def pairs(flat: list[str] | None) -> dict[str, str]:
+    """A hash as a script returns it: names and values in turn."""
+    return dict(zip(flat[::2], flat[1::2], strict=True)) if flat else {}
 
 
 def _dump(value: object) -> str:

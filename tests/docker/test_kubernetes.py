@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cabacus.service.queue.scripts import GROUP
+from cabacus.service.queue.prelude import GROUP
 from cabacus.service.settings import knobs, variable
 
 yaml = pytest.importorskip("yaml")

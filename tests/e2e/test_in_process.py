@@ -1,4 +1,4 @@
-"""The whole service in one event loop, without a socket or a queue's server: how programs test what they build on it."""
+"""The whole service in one event loop, without sockets or a queue's server: as programs test what they build on it."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def test_the_end_is_told_signed_and_again_until_it_is_heard(workshop, monkeypatc
                 assert (said["data"]["id"], said["data"]["error"]["code"]) == (job.id, "invalid_input")
                 assert headers["webhook-id"] == job.id
             async with asyncio.timeout(5):  # heard: it is told no more
-                while await shop.queue._redis.zcard(shop.queue._key("hooks")):
+                while await shop.queue._server.redis.zcard(shop.queue._server.key("hooks")):
                     await asyncio.sleep(0.01)
             headers, body = found.messages[0]
             for wrong in ({**headers, "webhook-id": "x"}, {**headers, "webhook-timestamp": "1"}):
@@ -83,7 +83,7 @@ def test_a_place_that_is_no_longer_allowed_is_not_told(workshop) -> None:
         async with receiver(200) as (found, url), shop.worker(webhooks="https://a.org", webhook_secret=SECRET):
             await shop.end(await shop.submit(webhook=url))
             async with asyncio.timeout(10):
-                while await shop.queue._redis.zcard(shop.queue._key("hooks")):
+                while await shop.queue._server.redis.zcard(shop.queue._server.key("hooks")):
                     await asyncio.sleep(0.01)
             assert found.messages == []
 
