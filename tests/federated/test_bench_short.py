@@ -20,6 +20,7 @@ ROUNDS = "--data none --rounds 1 --train 400 --test 100 --clients 2"
             "--data none --rounds 1 --train 400 --test 100 --clients 2",
             "STC 1 % + Golomb",
         ),
+        ("tests/bench/federated_rounds/speed.py", "--data none", "Mparam/s"),
         ("engine/examples/federated/plain_loop.py", "", "x up"),
         ("engine/examples/federated/filters.py", "", "arrived"),
     ],

@@ -23,12 +23,13 @@ def largest(updates: Mapping[str, Array], density: float) -> dict[str, Array]:
     >>> largest({"w": np.array([1.0, -3.0, 2.0, 0.5])}, 0.5)
     {'w': array([ 0., -3.,  2.,  0.])}
     """
-    magnitudes = [np.abs(update).ravel() for update in updates.values() if update.size]
-    if not magnitudes:
+    parts = [np.abs(update).ravel() for update in updates.values() if update.size]
+    if not parts:
         return dict(updates)
-    pooled = np.concatenate(magnitudes)
-    kept = min(max(round(density * pooled.size), 1), pooled.size)
-    threshold = np.partition(pooled, pooled.size - kept)[pooled.size - kept]
+    pooled = np.concatenate(parts)
+    place = pooled.size - min(max(round(density * pooled.size), 1), pooled.size)
+    pooled.partition(place)
+    threshold = pooled[place]
     return {
         name: np.where(np.abs(update) >= threshold, update, np.zeros((), update.dtype))
         for name, update in updates.items()
