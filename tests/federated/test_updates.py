@@ -175,6 +175,18 @@ def test_rules_reach_their_tensors() -> None:
         UpdateEncoder(rules=["*:snr_db=3"])
 
 
+@pytest.mark.parametrize("sparsify", [None, "ternary", "top_k"])
+def test_a_tensor_with_a_step_of_its_own_is_apart_from_the_others(sparsify: Any) -> None:
+    base, local = ({"w": model["fc.weight"], "norm.running_var": np.ones(60, np.float32)} for model in models())
+    local["norm.running_var"] = base["norm.running_var"] + np.linspace(-0.9, 50, 60, dtype=np.float32)
+    rules = [("*.running_*", {"step": 0.01, "rate_weight": 0})]
+    update = UpdateEncoder(sparsify=sparsify, rules=rules).encode(local, base)
+    assert np.abs(update.decoded["norm.running_var"] - local["norm.running_var"]).max() < 0.006
+    alone = UpdateEncoder(sparsify=sparsify).encode({"w": local["w"]}, {"w": base["w"]})
+    assert np.array_equal(update.decoded["w"], alone.decoded["w"])
+    assert same(DECODER.decode(update.data, base), update.decoded)
+
+
 def test_falls_back_to_exact_where_coding_is_larger() -> None:
     base = {"w": np.zeros(4000, np.float32)}
     local = {"w": np.random.default_rng(1).choice(np.float32([0.1, 0.3333]), 4000)}

@@ -109,8 +109,9 @@ class UpdateEncoder:
     max_bytes: what a message may have at most. Where the options give more, the step is made larger, or the density
         smaller, until it fits; error feedback makes up for it later.
     error_feedback: whether what a message leaves out is returned, to go into the next one.
-    rules: (glob, {option: value}) pairs as in `cabacus.compress`: `keep` sends a tensor exactly, `step` is absolute,
-        then `rate_weight`, `quantizer`, `axes`, `context`.
+    rules: (glob, {option: value}) pairs as in `cabacus.compress`: `keep` sends a tensor exactly; with `step`, absolute,
+        it is not sparsified and has no part in the model's scale, as is best for running means and variances; then
+        `rate_weight`, `quantizer`, `axes`, `context`.
 
     Floating tensors are coded, those of one dimension too; integers and bools are exact. A tensor that coding would not
     make smaller is sent exactly. Raises InputError for other options.
@@ -248,7 +249,7 @@ class UpdateEncoder:
         return found
 
     def _quantized(
-        self, model: Tensors, changes: Mapping[str, _Change], coarse: float, merged: Mapping[str, Rule]
+        self, model: Tensors, changes: dict[str, _Change], coarse: float, merged: Mapping[str, Rule]
     ) -> dict[str, Coded]:
         """Each tensor's levels. Updates of one magnitude would be zeros below any step of 2 rms, for all rounds."""
         factor = (0.5 if self.sparsify == "top_k" else 3.0) if self.step is None else self.step
@@ -256,9 +257,10 @@ class UpdateEncoder:
         if self.sparsify is None:
             factor *= coarse
         else:
-            kept = largest({name: change.update for name, change in changes.items()}, self.density / coarse)
-            sparse = {name: _Change.of(update) for name, update in kept.items()}
-        pooled = _rms(sparse.values()) if self.scale == "model" else None
+            free = {name: change.update for name, change in changes.items() if "step" not in merged[name]}
+            sparse = changes | {name: _Change.of(kept) for name, kept in largest(free, self.density / coarse).items()}
+        own = [change for name, change in sparse.items() if "step" not in merged[name]]
+        pooled = _rms(own) if self.scale == "model" else None
         while True:
             coded = {
                 name: self._levels(
@@ -309,7 +311,7 @@ class UpdateEncoder:
             return zero(name, tensor, delta=True)
         columns = scan.columns(sparse.shape, axes)
         fixed = {"context": rule["context"]} if "context" in rule else {}
-        if self.sparsify in ("ternary", "binary"):
+        if self.sparsify in ("ternary", "binary") and "step" not in rule:
             levels, step = magnitude(sparse, cast(Sparsify, self.sparsify))
             step = _usable(step, change)
             encoded = _core.encode_levels(

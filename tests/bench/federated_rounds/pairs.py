@@ -13,11 +13,10 @@ import time
 from typing import Any
 
 import numpy as np
-from schemes import SCHEMES, named, settings_of
+from schemes import SCHEMES, named, peer, settings_of
 
 import cabacus
 from cabacus import _core
-from cabacus.comparison import nncodec
 from cabacus.federated import UpdateEncoder
 
 OURS = ("step=3,rate_weight=0.05", "step=3,rate_weight=0.1", "step=1,rate_weight=0.05", "sparsify=ternary")
@@ -35,20 +34,6 @@ def parts(data: bytes) -> tuple[int, list[tuple[str, int, int]]]:
     limits = {name: getattr(cabacus.DEFAULT_LIMITS, name) for name in cabacus.DEFAULT_LIMITS.__dataclass_fields__}
     header = _core.parse(data, limits)
     return header.bytes, [(one.name, int(np.prod(one.shape)), sum(one.slice_bytes)) for one in header.records]
-
-
-def peer(data: bytes) -> int | None:
-    """nncodec's bytes for the levels of a message; None where it is not installed."""
-    archive, total = cabacus.open(data), 0
-    for name in archive:
-        if archive.info(name).coding != "levels":
-            continue
-        levels, _ = archive.levels(name)
-        size = nncodec(levels)
-        if size is None:
-            return None
-        total += size
-    return total
 
 
 def main() -> None:

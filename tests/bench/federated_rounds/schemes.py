@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+import cabacus
+from cabacus.comparison import nncodec
 from cabacus.federated import UpdateDecoder, UpdateEncoder
 
 Model = dict[str, Any]
@@ -88,6 +90,34 @@ def ours(**settings: Any) -> Scheme:
     return scheme
 
 
+def by_nncodec(**settings: Any) -> Scheme:
+    """The levels of cabacus in the bytes that nncodec takes for them: the same course of training."""
+    encoder = UpdateEncoder(**settings)
+
+    def scheme(local: Model, base: Model, state: Any) -> tuple[int, Model, Any]:
+        update = encoder.encode(local, base, state)
+        size = peer(update.data)
+        if size is None:
+            raise ModuleNotFoundError("pip install --no-deps nncodec 'numpy<2', in an environment of its own")
+        return size, dict(update.decoded), update.residual
+
+    return scheme
+
+
+def peer(data: bytes) -> int | None:
+    """nncodec's bytes for the levels of a message, without its container, names and a digest; None where it is not."""
+    archive, total = cabacus.open(data), 0
+    for name in archive:
+        if archive.info(name).coding != "levels":
+            continue
+        levels, _ = archive.levels(name)
+        size = nncodec(levels)
+        if size is None:
+            return None
+        total += size
+    return total
+
+
 SCHEMES: dict[str, Scheme] = {
     "fp32": plain,
     "int8 + zlib": int8_zlib,
@@ -101,7 +131,7 @@ SCHEMES: dict[str, Scheme] = {
 
 
 def named(text: str) -> Scheme:
-    """The scheme of a name, or of settings: `step=3,rate_weight=0.1`, `stc=0.005`, `top=0.005`.
+    """The scheme of a name, or of settings: `step=3,rate_weight=0.1`, `stc=0.005`, `top=0.005`, `nncodec=1,step=3`.
 
     >>> named("sparsify=ternary,density=0.02") is not None
     True
@@ -113,6 +143,8 @@ def named(text: str) -> Scheme:
         return stc_golomb(settings["stc"])
     if "top" in settings:
         return top_indices(settings["top"])
+    if settings.pop("nncodec", 0):
+        return by_nncodec(**settings)
     return ours(**settings)
 
 

@@ -12,7 +12,18 @@ import numpy as np
 import torch
 from PIL import Image
 
-__all__ = ["HELD_OUT", "Pair", "Split", "cifar10", "cifar10_labelled", "imagenet", "mirrored", "mnist", "shifted"]
+__all__ = [
+    "HELD_OUT",
+    "Pair",
+    "Split",
+    "cifar10",
+    "cifar10_labelled",
+    "imagenet",
+    "labelled",
+    "mirrored",
+    "mnist",
+    "shifted",
+]
 
 HELD_OUT = 5_000
 Pair = tuple[torch.Tensor, torch.Tensor]
@@ -63,7 +74,7 @@ def cifar10_labelled(folder: Path, most: int | None = None, seed: int = 10) -> S
     """The same images and split with their classes 0 to 9."""
     order = torch.randperm(50_000, generator=torch.Generator().manual_seed(seed)).numpy()
     parts = (("train", order[HELD_OUT:]), ("train", order[:HELD_OUT]), ("test", np.arange(10_000)))
-    return Split(*(_decoded(folder / f"cifar10_{name}_jpeg.npz", chosen[:most]) for name, chosen in parts))
+    return Split(*(labelled(folder / f"cifar10_{name}_jpeg.npz", chosen[:most]) for name, chosen in parts))
 
 
 def imagenet(folder: Path, most: int | None = None, seed: int = 10) -> Split:
@@ -72,13 +83,13 @@ def imagenet(folder: Path, most: int | None = None, seed: int = 10) -> Split:
     """
     order = torch.randperm(1_000, generator=torch.Generator().manual_seed(seed)).numpy()
     file = folder / "imagenet1000_256px_jpeg.npz"
-    first, second = (_decoded(file, half[:most]) for half in (order[:500], order[500:]))
+    first, second = (labelled(file, half[:most]) for half in (order[:500], order[500:]))
     middle = slice(16, 240)
     first, second = ((2 * images[:, :, middle, middle] - 1, labels) for images, labels in (first, second))
     return Split(first, first, second)
 
 
-def _decoded(path: Path, chosen: np.ndarray) -> Pair:
+def labelled(path: Path, chosen: np.ndarray) -> Pair:
     """The images with these numbers, (n, 3, height, width) float32 from 0 to 1, and their labels, int64."""
     with np.load(path) as file:
         data, offsets, labels = file["data"].tobytes(), file["offsets"], file["labels"][chosen].astype(np.int64)
