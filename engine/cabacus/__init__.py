@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         TruncatedError,
         UnsupportedError,
     )
-    from cabacus.estimating import Estimate, estimate
+    from cabacus.estimating import Estimate, estimate, estimate_curve
     from cabacus.files import Tensors, read, write
     from cabacus.inspection import Inspection, Verification
     from cabacus.integers import decode_levels, encode_levels
@@ -64,6 +64,7 @@ __all__ = [
     "digest",
     "encode_levels",
     "estimate",
+    "estimate_curve",
     "inspect",
     "open",
     "read",

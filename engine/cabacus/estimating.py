@@ -1,25 +1,25 @@
-"""estimate: what compression would come to, from a sample of every tensor."""
+"""estimate, estimate_curve: what compression would come to, from a sample of every tensor."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cabacus import tables
+from cabacus import checks, tables
 from cabacus.archive import tensors_of
 from cabacus.compression import load
 from cabacus.errors import InputError
 from cabacus.files import Source
 from cabacus.jobs import Job, Trial, sampled, try_step
-from cabacus.options import Options
+from cabacus.options import Options, Target
 from cabacus.outcomes import Outcome
 from cabacus.parallel import each
-from cabacus.planning import plan
+from cabacus.planning import Plan, plan
 from cabacus.search import SAMPLE, search
 
-__all__ = ["Estimate", "estimate"]
+__all__ = ["Estimate", "estimate", "estimate_curve"]
 
 _ROWS = 64
 """Rows of a sample at least: those of a pruned layer differ much."""
@@ -68,7 +68,40 @@ def estimate(tensors: Mapping[str, Any] | Source, **options: Any) -> Estimate:
     built = Options.build(**options)
     if built.target.name == "evaluate":
         raise InputError("an estimate decodes nothing that could be evaluated; pass another target", field="evaluate")
-    planned = plan(load(tensors), built, None if built.base is None else tensors_of(built.base))
+    return _estimated(_planned(tensors, built))
+
+
+def estimate_curve(
+    tensors: Mapping[str, Any] | Source, snr_db: Iterable[float] = range(5, 61, 5), **options: Any
+) -> tuple[Estimate, ...]:
+    """Return the rate-distortion curve of a model: what `compress` to each SNR, in decibels, would come to.
+
+    One `estimate` a point, of a model that is read and sampled once. The options are those of `compress` without a
+    target. Raises what `compress` raises.
+
+    >>> weights = np.sin(np.arange(400, dtype=np.float32)).reshape(20, 20)
+    >>> low, high = estimate_curve({"w": weights}, [20, 40])
+    >>> low.bytes < high.bytes, round(low.snr_db), round(high.snr_db)
+    (True, 20, 40)
+    """
+    targets = [checks.number(value, "snr_db") for value in snr_db]
+    if not targets:
+        return ()
+    planned = _planned(tensors, Options.build(snr_db=targets[0], **options))
+    return tuple(_estimated(_aimed(planned, value)) for value in targets)
+
+
+def _planned(tensors: Mapping[str, Any] | Source, options: Options) -> Plan:
+    return plan(load(tensors), options, None if options.base is None else tensors_of(options.base))
+
+
+def _aimed(planned: Plan, snr_db: float) -> Plan:
+    """A plan for another target; a search changes what it is given, so each has its own."""
+    options = replace(planned.options, target=Target("snr_db", snr_db))
+    return replace(planned, options=options, jobs=dict(planned.jobs), exact=dict(planned.exact))
+
+
+def _estimated(planned: Plan) -> Estimate:
     whole, planned.jobs = planned.jobs, {name: sampled(job, SAMPLE) for name, job in planned.jobs.items()}
     choices = search(planned, list(planned.jobs.values()))
     # A few rows tell the steps; sizes take more.

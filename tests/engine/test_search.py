@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -99,3 +100,17 @@ def test_an_estimate_is_within_a_per_cent(target: dict[str, Any]) -> None:
     model = network()
     found = cabacus.estimate(model, **target)
     assert found.bytes == pytest.approx(len(cabacus.compress(model, **target).data), rel=0.01)
+
+
+def test_a_curve_has_the_estimate_of_every_target() -> None:
+    model = network()
+    curve = cabacus.estimate_curve(model, [24, 40], rate_weight=0.1)
+    assert curve == tuple(cabacus.estimate(model, snr_db=target, rate_weight=0.1) for target in (24, 40))
+    assert cabacus.estimate_curve(model, []) == ()
+
+
+@pytest.mark.parametrize("snr_db", ["30", -1, math.nan])
+def test_a_curve_names_the_field_that_is_wrong(snr_db: Any) -> None:
+    with pytest.raises(cabacus.InputError) as caught:
+        cabacus.estimate_curve(network(), [20, snr_db])
+    assert caught.value.field == "snr_db"
