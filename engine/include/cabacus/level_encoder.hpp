@@ -8,6 +8,8 @@
 #include "cabacus/level_walk.hpp"
 #include "cabacus/range_coder.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <type_traits>
@@ -21,16 +23,18 @@ class CostWalk {
     CostWalk(const Binarization& bins, const LevelCosts& costs) : bins_(bins), costs_(costs) {}
 
     void step(const Tables& /*tables*/, BlockCounts& counts, const StepContexts& at, int active, const std::int32_t* levels) {
+        std::uint64_t total = 0;
         for (int lane = 0; lane < active; ++lane) {
             const auto l = static_cast<std::size_t>(lane);
             const std::int32_t level = levels[lane];
             const std::uint32_t magnitude = magnitude_of(level);
             const int ones = bins_.ones(magnitude);
             ++counts.unary[static_cast<std::size_t>(ones)][at.unary[l]];
-            total_ += costs_(at.unary[l], at.sign[l], level);
+            total += costs_(at.unary[l], at.sign[l], level);
             if (level != 0) ++counts.sign[level < 0][at.sign[l]];
             if (ones > bins_.flags()) suffix(counts, ones - bins_.flags() - 1, magnitude);
         }
+        total_ += total;
     }
 
     std::uint64_t bytes() const { return (total_ + (std::uint64_t{8} << kCostBits) - 1) >> (kCostBits + 3); }
@@ -46,8 +50,29 @@ class CostWalk {
     std::uint64_t total_ = 0;  // in 2^-16 bits
 };
 
-// `Source::choose(position, contexts of the weight..., costs)` gives the level of a weight. A source by rows chooses those
-// of a whole group at its beginning. See GivenLevels, Greedy and Trellis. `Walk` takes the bins: BinWalk or CostWalk.
+// Some columns of a group, lane beside lane. Rows are often a power of two apart, and would push each other out of the
+// cache if they were read column by column.
+class ColumnTile {
+  public:
+    static constexpr std::size_t kColumns = 16;
+
+    // `from`: the first lane's value at the first column, of which `left` values are known in all.
+    void fill(const std::int32_t* from, std::size_t left, std::size_t row_width, std::size_t lanes, std::size_t columns) {
+        for (std::size_t lane = 0; lane < lanes; ++lane) {
+            const std::size_t begin = lane * row_width;
+            const std::size_t count = std::min(columns, left - begin);
+            for (std::size_t column = 0; column < count; ++column) values_[column][lane] = from[begin + column];
+        }
+    }
+    const std::int32_t* column(std::size_t index) const { return values_[index].data(); }
+
+  private:
+    std::array<std::array<std::int32_t, kMaxLanes>, kColumns> values_{};
+};
+
+// A source of known levels has them as `levels`, of which one by rows chooses those of a whole group at its beginning; of
+// others, `choose(position, contexts of the weight..., costs)` gives the level of a weight. See GivenLevels, Greedy and
+// Trellis. `Walk` takes the bins: BinWalk or CostWalk.
 template <class Source, class Walk>
 class LevelEncoder {
   public:
@@ -72,9 +97,19 @@ class LevelEncoder {
 
     void step(std::size_t group, std::size_t column, int active, const StepContexts& contexts, std::int32_t* levels) {
         std::size_t position = group * static_cast<std::size_t>(geometry_.lanes) * geometry_.row_width + column;
-        for (int lane = 0; lane < active; ++lane, position += geometry_.row_width) {
-            const auto l = static_cast<std::size_t>(lane);
-            levels[lane] = source_.choose(position, contexts.unary[l], contexts.sign[l], costs_);
+        if constexpr (Source::kKnown) {
+            const std::size_t in_tile = column % ColumnTile::kColumns;
+            if (in_tile == 0) {
+                const std::size_t columns = std::min(ColumnTile::kColumns, geometry_.row_width - column);
+                tile_.fill(source_.levels() + position, geometry_.weights - position, geometry_.row_width,
+                           static_cast<std::size_t>(active), columns);
+            }
+            std::copy_n(tile_.column(in_tile), active, levels);
+        } else {
+            for (int lane = 0; lane < active; ++lane, position += geometry_.row_width) {
+                const auto l = static_cast<std::size_t>(lane);
+                levels[lane] = source_.choose(position, contexts.unary[l], contexts.sign[l], costs_);
+            }
         }
         Probabilities& probabilities = walk_.probabilities();
         bin_walk_.step(probabilities.tables(), probabilities.counts(), contexts, active, levels);
@@ -87,16 +122,18 @@ class LevelEncoder {
     Source& source_;
     SliceWalk<LevelEncoder> walk_;
     Walk bin_walk_;
+    ColumnTile tile_;
 };
 
 // Levels that are known already.
 struct GivenLevels {
     static constexpr bool kNeedsCosts = false;
     static constexpr bool kByRows = false;
+    static constexpr bool kKnown = true;
 
-    const std::int32_t* levels;
+    const std::int32_t* given;
 
-    std::int32_t choose(std::size_t position, std::size_t, std::size_t, const LevelCosts&) const { return levels[position]; }
+    const std::int32_t* levels() const { return given; }
 };
 
 // The portable form of coding known levels, which every vector form matches bit for bit.

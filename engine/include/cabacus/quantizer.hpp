@@ -42,6 +42,7 @@ template <class Real>
 struct Greedy {
     static constexpr bool kNeedsCosts = true;
     static constexpr bool kByRows = false;
+    static constexpr bool kKnown = false;
 
     const WeightSlice<Real>& slice;
     std::int32_t* levels;

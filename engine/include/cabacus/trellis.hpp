@@ -28,6 +28,7 @@ template <class Real>
 struct HalvedLevels {
     static constexpr bool kNeedsCosts = false;
     static constexpr bool kByRows = false;
+    static constexpr bool kKnown = false;
 
     const WeightSlice<Real>& slice;
 
@@ -61,6 +62,7 @@ class Trellis {
   public:
     static constexpr bool kNeedsCosts = true;
     static constexpr bool kByRows = true;
+    static constexpr bool kKnown = true;
 
     // `levels` and `multiples` receive the result, both for every weight of the slice.
     Trellis(const WeightSlice<Real>& slice, const LevelCoding& coding, const LevelCosts& first_costs, std::int32_t* levels,
@@ -90,7 +92,7 @@ class Trellis {
         }
     }
 
-    std::int32_t choose(std::size_t position, std::size_t, std::size_t, const LevelCosts&) const { return levels_[position]; }
+    const std::int32_t* levels() const { return levels_; }
 
     // Written once for each processor's form.
     template <class Block>
