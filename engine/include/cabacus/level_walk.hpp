@@ -29,6 +29,7 @@ class BinWalk {
     BinWalk(Coder& coder, const Binarization& bins) : coder_(coder), bins_(bins) {}
 
     void step(const Tables& tables, BlockCounts& counts, const StepContexts& at, int active, std::int32_t* levels) {
+        if (active == 1) return one_level(tables, counts, at, levels[0]);
         int waiting = 0;
         for (int lane = 0; lane < active; ++lane) {
             wanted_[index(lane)] = bins_.ones(magnitude_of(levels[lane]));
@@ -65,6 +66,38 @@ class BinWalk {
 
   private:
     static constexpr std::size_t index(int i) { return static_cast<std::size_t>(i); }
+
+    // What a step comes to in one lane, without lists of lanes: small tensors have no more.
+    void one_level(const Tables& tables, BlockCounts& counts, const StepContexts& at, std::int32_t& level) {
+        const std::size_t context = at.unary[0];
+        const std::size_t sign = at.sign[0];
+        const std::uint32_t given = magnitude_of(level);
+        const int wanted = bins_.ones(given);
+        int ones = coder_.code(0, tables.unary[0][context], wanted > 0);
+        std::uint32_t magnitude = 0;
+        if (ones != 0) {
+            const bool negative = coder_.code(0, tables.sign[sign], level < 0);
+            ++counts.sign[negative][sign];
+            while (ones < bins_.unary() && coder_.code(0, tables.unary[index(ones)][context], wanted > ones)) ++ones;
+            magnitude = static_cast<std::uint32_t>(ones);
+            if (ones > bins_.flags()) magnitude = with_suffix(tables, counts, ones - bins_.flags() - 1, given);
+            const auto kept = static_cast<std::int32_t>(magnitude & 0x7FFFFFFFu);
+            level = negative ? -kept : kept;
+        } else {
+            level = 0;
+        }
+        ++counts.unary[index(ones)][context];
+        overflowed_ |= magnitude > 0x7FFFFFFFu;
+    }
+
+    std::uint32_t with_suffix(const Tables& tables, BlockCounts& counts, int bucket, std::uint32_t given) {
+        const int bits = bins_.suffix_bits(bucket);
+        known_[0] = given - bins_.base(bucket);
+        suffix_[0] = 0;
+        for (int bit = 0; bit < bits; ++bit) suffix_bit(tables, 0, bucket, bit);
+        if (bits > 0) counts.see_suffix(index(bucket), bits, suffix_[0]);
+        return bins_.base(bucket) + suffix_[0];
+    }
 
     int unary_bin(const Tables& tables, const StepContexts& at, int lane, int bin) {
         const bool one =
@@ -162,7 +195,7 @@ class SliceWalk {
         step.step(group, column, active, contexts_, levels_.data());
         learn(column, active);
         if (++steps_ == block_) {
-            probabilities_.refresh();
+            refresh(probabilities_);
             step.refreshed();
             steps_ = 0;
             if (block_ < kLastBlock) block_ *= 2;
