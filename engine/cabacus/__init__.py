@@ -89,7 +89,7 @@ _HOMES = {
         "TruncatedError",
         "UnsupportedError",
     ),
-    "estimating": ("Estimate", "estimate"),
+    "estimating": ("Estimate", "estimate", "estimate_curve"),
     "files": ("Tensors", "read", "write"),
     "inspection": ("Inspection", "Verification"),
     "integers": ("decode_levels", "encode_levels"),
