@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cabacus.service.job import PRIORITIES, Blob, Failure, Job, State
+from cabacus.service.queue.memory_files import Files
 from cabacus.service.queue.port import (
     HISTOGRAMS,
     LEASE_SECONDS,
@@ -29,10 +30,8 @@ from cabacus.service.queue.port import (
     Statistics,
     Usage,
     full,
-    too_many_bytes,
     too_many_jobs,
 )
-from cabacus.service.queue.records import digest_of
 
 
 @dataclass
@@ -67,10 +66,7 @@ class MemoryQueue:
         self._garbage: dict[str, tuple[str, ...]] = {}
         self._dead: list[DeadLetter] = []
         self._served: dict[tuple[str, str], int] = {}
-        self._uploads: dict[tuple[str, str], str] = {}
-        self._bases: dict[tuple[str, str], Blob] = {}
-        self._refs: Counter[str] = Counter()
-        self._bytes: Counter[str] = Counter()
+        self._files = Files()
         self._once: dict[tuple[str, str], tuple[str, str]] = {}
         self._hooks: dict[str, float] = {}
         self._told: Counter[str] = Counter()
@@ -91,19 +87,10 @@ class MemoryQueue:
             raise full(self._limit)
         if bounds.jobs is not None and self._count(job.owner) >= bounds.jobs:
             raise too_many_jobs(bounds)
-        fresh = {(job.owner, digest_of(blob)): blob for blob in reversed(job.inputs.values())}
-        fresh = {name: blob for name, blob in fresh.items() if name not in self._uploads}
-        size = sum(blob.size for blob in fresh.values())
-        if bounds.bytes is not None and self._bytes[job.owner] + size > bounds.bytes:
-            raise too_many_bytes(bounds)
-        self._uploads |= {name: blob.key for name, blob in fresh.items()}
-        keys = {role: self._uploads[job.owner, digest_of(blob)] for role, blob in job.inputs.items()}
-        self._refs.update(keys.values())
-        self._bytes[job.owner] += size
+        inputs, size = self._files.take(job.owner, job.inputs, bounds)
         if once is not None:
             self._once[job.owner, once.key] = (job.id, once.fingerprint)
-        known = replace(job, inputs={role: replace(blob, key=keys[role]) for role, blob in job.inputs.items()})
-        self._jobs[job.id] = known
+        self._jobs[job.id] = replace(job, inputs=inputs)
         self._tries[job.id] = 0
         self._place_of[job.id] = next(self._numbers)
         self._queued_at[job.id] = time.time()
@@ -222,7 +209,7 @@ class MemoryQueue:
 
     async def needs(self, key: str) -> bool:
         """See Queue."""
-        return self._refs[key] > 0
+        return self._files.uses[key] > 0
 
     async def notices(self, *, lease_seconds: float) -> list[Notice]:
         """See Queue."""
@@ -264,27 +251,19 @@ class MemoryQueue:
 
     async def keep_base(self, owner: str, digest: str, blob: Blob, *, bounds: Bounds = NO_BOUNDS) -> Kept:
         """See Queue."""
-        known = self._bases.get((owner, digest))
-        if known is not None:
-            return Kept(known, False, (blob.key,) if blob.key != known.key else ())
-        name = (owner, digest_of(blob))
-        if name not in self._uploads:
-            if bounds.bytes is not None and self._bytes[owner] + blob.size > bounds.bytes:
-                raise too_many_bytes(bounds)
-            self._uploads[name] = blob.key
-            self._bytes[owner] += blob.size
-        kept = replace(blob, key=self._uploads[name])
-        self._refs[kept.key] += 1
-        self._bases[owner, digest] = kept
-        return Kept(kept, True, (blob.key,) if blob.key != kept.key else ())
+        fresh = (owner, digest) not in self._files.bases
+        if fresh:
+            self._files.bases[owner, digest] = self._files.take(owner, {digest: blob}, bounds)[0][digest]
+        known = self._files.bases[owner, digest]
+        return Kept(known, fresh, (blob.key,) if blob.key != known.key else ())
 
     async def base(self, owner: str, digest: str) -> Blob | None:
         """See Queue."""
-        return self._bases.get((owner, digest))
+        return self._files.bases.get((owner, digest))
 
     async def bases(self, owner: str) -> dict[str, Blob]:
         """See Queue."""
-        return {digest: blob for (known, digest), blob in self._bases.items() if known == owner}
+        return {digest: blob for (known, digest), blob in self._files.bases.items() if known == owner}
 
     async def made(self, owner: str, sha256: str) -> Job | None:
         """See Queue."""
@@ -293,12 +272,12 @@ class MemoryQueue:
 
     async def drop_base(self, owner: str, digest: str) -> tuple[str, ...]:
         """See Queue."""
-        blob = self._bases.pop((owner, digest), None)
-        return self._release(owner, blob) if blob is not None else ()
+        blob = self._files.bases.pop((owner, digest), None)
+        return self._files.release(owner, blob) if blob is not None else ()
 
     async def usage(self, owner: str) -> Usage:
         """See Queue."""
-        return Usage(self._count(owner), self._bytes[owner])
+        return Usage(self._count(owner), self._files.bytes[owner])
 
     async def depth(self) -> int:
         """See Queue."""
@@ -413,7 +392,7 @@ class MemoryQueue:
         self._ended_by[claim.job.id] = (claim.entry, claim.consumer)
         await self._conclude(claim.job.id, state, **changes)
         job = self._jobs[claim.job.id]
-        self._bytes[job.owner] += _output_bytes(job)
+        self._files.bytes[job.owner] += _output_bytes(job)
         self._tally("stored_bytes", by=_output_bytes(job))
         original, compressed = (job.summary.get(name) for name in ("original_bytes", "bytes"))
         if job.kind == "compress" and original is not None and compressed is not None:
@@ -423,21 +402,12 @@ class MemoryQueue:
                 self._observe("ratio", job.kind, original / compressed)
         return True
 
-    def _release(self, owner: str, blob: Blob) -> tuple[str, ...]:
-        self._refs[blob.key] -= 1
-        if self._refs[blob.key] > 0:
-            return ()
-        del self._refs[blob.key]
-        del self._uploads[owner, digest_of(blob)]
-        self._bytes[owner] -= blob.size
-        return (blob.key,)
-
     async def _hide(self, job_id: str) -> Removal:
         job = self._jobs[job_id]
         if job_id not in self._garbage:
-            garbage = [key for blob in job.inputs.values() for key in self._release(job.owner, blob)]
+            garbage = [key for blob in job.inputs.values() for key in self._files.release(job.owner, blob)]
             self._garbage[job_id] = tuple(garbage)
-            self._bytes[job.owner] -= _output_bytes(job)
+            self._files.bytes[job.owner] -= _output_bytes(job)
             self._once = {name: made for name, made in self._once.items() if made[0] != job_id}
             self._hooks.pop(job_id, None)
             await self._change(job_id)
