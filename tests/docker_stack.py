@@ -20,7 +20,6 @@ from cabacus.service.client import Client, Job
 
 ROOT = Path(__file__).parents[1]
 IMAGE = "cabacus-test"
-PROXY_IMAGE = "cabacus-test-proxy"
 PROJECT = "cabacustest"
 ADDRESS = "127.0.0.1:18390"
 URL = f"http://{ADDRESS}"
@@ -48,6 +47,15 @@ def _run(words: list[str], environment: dict[str, str] | None, seconds: float) -
     return done.stdout.strip()
 
 
+def image_or(name: str, stand_in: str) -> str:
+    """An image that is there; where it is not, one built for the tests from `stand_in`.Dockerfile."""
+    if subprocess.run(["docker", "image", "inspect", name], capture_output=True, check=False).returncode == 0:
+        return name
+    folder, made = ROOT / "tests" / "docker", f"{IMAGE}-{stand_in}"
+    docker("build", "--quiet", "-t", made, "-f", folder / f"{stand_in}.Dockerfile", folder)
+    return made
+
+
 def until(condition: Callable[[], object], what: str, seconds: float = SECONDS) -> None:
     """Wait until it holds; whatever goes wrong meanwhile counts as no."""
     deadline = time.monotonic() + seconds
@@ -62,14 +70,22 @@ def until(condition: Callable[[], object], what: str, seconds: float = SECONDS) 
 class Stack:
     """The parts by name, through either version of compose."""
 
-    def __init__(self, environment: dict[str, str]) -> None:
+    def __init__(self, environment: dict[str, str], *files: str) -> None:
         self.environment = TUNING | environment
+        self._files = ("docker-compose.yml", *files)
         self.keys: dict[str, str] = {}
         self._program = ["docker-compose"] if shutil.which("docker-compose") else ["docker", "compose"]
 
     def compose(self, *words: str) -> str:
         """Run compose."""
-        return _run([*self._program, "-p", PROJECT, "-f", "docker-compose.yml", *words], self.environment, 600)
+        files = [word for file in self._files for word in ("-f", file)]
+        return _run([*self._program, "-p", PROJECT, *files, *words], self.environment, 600)
+
+    def also(self, file: str, **environment: str) -> Stack:
+        """The same parts, as a further compose file changes them."""
+        changed = Stack(self.environment | environment, file)
+        changed.keys = self.keys
+        return changed
 
     def up(self, *words: str) -> None:
         """Start what does not run, and wait until work is taken through the proxy."""
@@ -121,10 +137,20 @@ class Stack:
         until(look, "a worker starts on the job")
         return found[0]
 
+    def scale(self, **counts: int) -> None:
+        """Have so many containers of services; those of others stay as they are."""
+        numbers = [word for service, count in counts.items() for word in ("--scale", f"{service}={count}")]
+        self.compose("up", "-d", "--no-build", "--no-recreate", "--no-deps", *numbers, *counts)
+
+    def network(self, service: str) -> dict[str, str]:
+        """How the engine has put the one container of a service into the network `front`."""
+        (container,) = self.containers(service)
+        found: dict[str, str] = self.inspect(container)["NetworkSettings"]["Networks"][f"{PROJECT}_front"]
+        return found
+
     def proxy_address(self) -> tuple[str, int]:
         """Where the proxy itself listens, not the port of the host that leads there."""
-        (container,) = self.containers("proxy")
-        return self.inspect(container)["NetworkSettings"]["Networks"][f"{PROJECT}_front"]["IPAddress"], 8080
+        return self.network("proxy")["IPAddress"], 8080
 
     def connections(self) -> int:
         """How many callers are connected to the proxy."""

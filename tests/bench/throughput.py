@@ -1,6 +1,7 @@
 """What the service costs beyond the engine: jobs a second with two slots, the time to start, POST to result.
 
     python tests/bench/throughput.py --jobs 200
+    python tests/bench/throughput.py --jobs 90 --slots 1 --url http://localhost:8000 --key KEY      one that runs
 
 One core a job (threads=1), models of 1 MB (LeNet-300-100 of the examples), a target of 30 dB. The engine alone runs in
 as many processes as there are slots, over the same files. Everything is on this machine, clients included; so on two
@@ -96,9 +97,9 @@ BUSY = 0.5
 """Load for each processor beyond which figures are not to be trusted."""
 
 
-async def measure(url: str, paths: list[Path], slots: int) -> dict[str, Any]:
+async def measure(url: str, paths: list[Path], slots: int, key: str | None = None) -> dict[str, Any]:
     """Run everything."""
-    async with AsyncClient(url) as client:
+    async with AsyncClient(url, key=key) as client:
         for path in paths[: 2 * slots]:
             await client.compress(path, snr_db=SNR_DB, threads=1)
         whole, starts = await one_by_one(client, random.sample(paths, min(ROUNDS, len(paths))))
@@ -132,6 +133,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--jobs", type=int, default=200)
     parser.add_argument("--slots", type=int, default=2)
+    parser.add_argument("--url", help="measure the service there, which has so many slots, and start none")
+    parser.add_argument("--key", help="a key for it")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     busy = os.getloadavg()[0]
@@ -139,7 +142,10 @@ def main() -> None:
         folder = Path(name)
         paths = variants(folder, arguments.jobs)
         rate, alone = engine_alone(paths, arguments.slots)
-        found = service(paths, arguments.slots, folder)
+        if arguments.url:
+            found = asyncio.run(measure(arguments.url, paths, arguments.slots, arguments.key))
+        else:
+            found = service(paths, arguments.slots, folder)
     share = 100 * found["jobs_per_second"] / rate
     beyond = found["post_to_result_p50_ms"] - 1e3 * alone
     if arguments.json:
@@ -147,10 +153,12 @@ def main() -> None:
         return
     if busy > BUSY * (os.cpu_count() or 1):
         print(f"the machine was busy before this began (load {busy:.1f}): the shares below say nothing")
-    print(f"{arguments.jobs} models of {MODEL.stat().st_size / 1e6:.2f} MB, {arguments.slots} slots, one thread a job")
+    megabytes = MODEL.stat().st_size / 1e6
+    print(f"{arguments.jobs} models of {megabytes:.2f} MB, {arguments.slots} slots, one thread a job")
     for label, value in (
         ("engine alone", f"{rate:8.1f} jobs/s    {1e3 * alone:7.1f} ms a job, p50"),
         ("service", f"{found['jobs_per_second']:8.1f} jobs/s    {share:7.1f} % of the engine"),
+        ("", f"{megabytes * found['jobs_per_second']:8.1f} MB/s of models"),
         ("POST to result", f"{found['post_to_result_p50_ms']:8.1f} ms p50    {beyond:7.1f} ms beyond the engine"),
         ("", f"{found['post_to_result_p95_ms']:8.1f} ms p95"),
         ("accepted to start", f"{found['accepted_to_start_p50_ms']:8.1f} ms p50"),

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from docker_stack import IMAGE, PROXY_IMAGE, ROOT, Stack, docker
-
-HERE = Path(__file__).parent
+from docker_stack import IMAGE, ROOT, Stack, docker, image_or
 
 
 @pytest.fixture(scope="session")
@@ -27,9 +23,7 @@ def image() -> str:
 def stack(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """It runs, with a key for alice and one for bob; everything is gone afterwards."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("CABACUS_", "PROXY_"))}
-    if not _have(environment.setdefault("PROXY_IMAGE", "haproxy:2.8-bookworm")):
-        docker("build", "--quiet", "-t", PROXY_IMAGE, "-f", HERE / "proxy.Dockerfile", HERE)
-        environment["PROXY_IMAGE"] = PROXY_IMAGE
+    environment["PROXY_IMAGE"] = image_or("haproxy:2.8-bookworm", "proxy")
     password = tmp_path_factory.mktemp("secrets") / "redis_password"
     password.write_text(secrets.token_hex(32) + "\n")
     password.chmod(0o444)
@@ -43,7 +37,3 @@ def stack(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stac
         raise
     finally:
         stack.compose("down", "--volumes", "--remove-orphans", "--timeout", "2")
-
-
-def _have(image: str) -> bool:
-    return subprocess.run(["docker", "image", "inspect", image], capture_output=True, check=False).returncode == 0

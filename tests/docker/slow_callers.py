@@ -5,7 +5,7 @@
 silent: says nothing. trickling: a head, a byte at a time. feeding: a body, a byte at a time, with a key. deaf: asks for
 much and does not read it.
 
-`open` opens them, spread over two seconds, and answers `open` once each has been; one that the server closes comes back
+`open` opens them, spread over a second, and answers `open` once each has been; one that the server closes comes back
 after a moment. `count` answers JSON, how often the server has closed one, by kind; `close` closes them and answers the
 same. Each byte comes after a pause of its own: all at the same instant they would be a storm, and a storm is not slow.
 """
@@ -20,8 +20,7 @@ import sys
 from collections import Counter
 
 PAUSE_SECONDS = (0.5, 1.5)
-BACK_SECONDS = (1.0, 3.0)
-OPENING_SECONDS = 2.0
+OPENING_SECONDS = 1.0
 START_OF_A_MODEL = (1 << 16).to_bytes(8, "little") + b'{"' + 200 * b"a"
 """Of a safetensors file: enough to be taken for one, so that the API waits for the rest."""
 WORDS = {
@@ -77,7 +76,7 @@ async def call(kind: str, host: str, port: int, key: str, opened: asyncio.Event,
         finally:
             transport.abort()
         closed[kind] += 1
-        await asyncio.sleep(random.uniform(*BACK_SECONDS))
+        await asyncio.sleep(random.uniform(0.5, 1.5) if kind == "feeding" else random.uniform(0, 0.2))
 
 
 async def main(host: str, port: int, key: str, counts: dict[str, int]) -> None:

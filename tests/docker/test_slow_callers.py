@@ -19,7 +19,7 @@ pytestmark = pytest.mark.docker
 MODEL = ROOT / "engine" / "examples" / "lenet300" / "lenet300.safetensors"
 COUNTS = {"silent": 60, "trickling": 60, "feeding": 4, "deaf": 76}
 """200 of them; of those who feed a body no more than one key may have at a time."""
-ROUNDS, REQUESTS = 6, 250
+ROUNDS, REQUESTS = 8, 190
 
 
 class SlowCallers:
@@ -82,7 +82,7 @@ def test_200_slow_connections_harm_nobody_else(stack: Stack) -> None:
             assert callers.tell("open") == "open"
             assert stack.connections() >= sum(COUNTS.values())
             crowded += timed(http, job)
-            assert stack.connections() >= sum(COUNTS.values()) * 0.9  # those that time out come back
+            assert stack.connections() >= 0.75 * sum(COUNTS.values())  # whose head times out comes back
             callers.tell("close")
             until(lambda: stack.connections() <= 2, "the slow ones are gone")
         callers.tell("open")

@@ -36,8 +36,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that takes seconds with effort="max"."""
     path = tmp_path_factory.mktemp("large") / "large.safetensors"
     generator = np.random.default_rng(5)
-    weights = {f"w{n}": generator.laplace(0, 0.02, (768, 1024)).astype(np.float32) for n in range(2)}
-    cabacus.write(path, weights)
+    cabacus.write(path, {"w": generator.laplace(0, 0.02, (1024, 1024)).astype(np.float32)})
     return path
 
 
@@ -109,10 +108,10 @@ def test_the_root_cannot_be_written_and_redis_asks_who_one_is(stack: Stack) -> N
 
 
 def test_three_workers_share_the_work(stack: Stack, expected: bytes) -> None:
-    stack.compose("up", "-d", "--no-build", "--no-recreate", "--scale", "worker=3")
+    stack.scale(worker=3)
     until(lambda: len(stack.containers("worker")) == 3 and stack.healthy("worker"), "three workers live")
     with stack.client() as client:
-        jobs = [client.submit("compress", MODEL, snr_db=30, effort="max") for _ in range(9)]
+        jobs = [client.submit("compress", MODEL, snr_db=30, effort="max") for _ in range(6)]
         hosts = {stack.worker_of(job) for job in jobs}
         assert all(client.wait(job).state == "done" for job in jobs)
     assert len(hosts) == 3
@@ -157,7 +156,7 @@ def test_a_restart_of_redis_delays_requests_fails_none_and_loses_nothing(stack: 
 
         def ask(method: str, path: str, body: bytes | None) -> None:
             """Without a second try: who uses curl has none."""
-            headers = {"Authorization": f"Bearer {stack.keys['alice']}"}
+            headers = {"Authorization": f"Bearer {stack.keys['alice']}", "Prefer": "wait=30"}
             with httpx.Client(base_url=URL, headers=headers, timeout=60) as caller:
                 while not restarted.is_set():
                     answers.append(caller.request(method, path, content=body))
@@ -180,13 +179,13 @@ def test_a_restart_of_redis_delays_requests_fails_none_and_loses_nothing(stack: 
                 one.result()
         assert all(client.wait(job).state == "done" for job in jobs)
     assert {answer.status_code for answer in answers if answer.request.method == "GET"} == {200}
-    assert {answer.status_code for answer in answers if answer.request.method == "POST"} <= {202, 429}  # 429: too quick
+    assert {answer.status_code for answer in answers if answer.request.method == "POST"} <= {200, 202}
     assert "CRITICAL" not in docker("logs", container)  # its log was read to the end
 
 
 def test_the_api_is_rolled_over_under_uploads(stack: Stack, expected: bytes) -> None:
-    stack.compose("up", "-d", "--no-build", "--no-recreate", "--scale", "api=2", "--scale", "worker=3")
-    until(lambda: len(stack.containers("api")) == 2 and stack.healthy("api"), "two APIs live")
+    """As docker/README.md says: the new one beside the old one, then without it."""
+    old = stack.containers("api")
     rolling, results = threading.Event(), []
     body = MODEL.read_bytes()
 
@@ -218,15 +217,16 @@ def test_the_api_is_rolled_over_under_uploads(stack: Stack, expected: bytes) -> 
     with ThreadPoolExecutor(5) as pool:
         callers = [pool.submit(slow), pool.submit(slow), pool.submit(quick), pool.submit(quick)]
         try:
-            for container in stack.containers("api"):
-                docker("stop", "--time", "20", container)
-                docker("start", container)
-                until(lambda one=container: stack.inspect(one)["State"]["Health"]["Status"] == "healthy", "it is back")
+            stack.scale(api=2 * len(old))
+            until(lambda: len(stack.containers("api")) == 2 * len(old) and stack.healthy("api"), "the new one lives")
+            docker("stop", "--time", "20", *old)
+            docker("rm", *old)
+            before = len(results)
+            until(lambda: len(results) >= before + 4, "answers come from the new one")
         finally:
             rolling.set()
         for caller in callers:
             caller.result()
-    assert len(results) >= 4
     assert [one for one in results if one != expected] == []
 
 
