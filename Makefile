@@ -16,7 +16,7 @@ CPP := $(shell find engine/bindings engine/include tests/engine_cpp -name '*.[ch
        engine/CMakeLists.txt tests/engine_cpp/CMakeLists.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format cpp-test py-test test-packaging test-shared test-browser test-flower docker-test test-train table1 storm fuzz fuzz-api bench bench-service openapi vectors dist clean
+.PHONY: help run test lint format cpp-test cpp-test-arm py-test test-packaging test-shared test-browser test-flower docker-test test-train table1 storm fuzz fuzz-api bench bench-service openapi vectors dist clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' Makefile
@@ -41,6 +41,23 @@ cpp-test: $(VENV)/.tools ## Build the C++ tests with sanitizers and run them
 	@cmake -S tests/engine_cpp -B build/engine_cpp -G Ninja --log-level=WARNING
 	cmake --build build/engine_cpp
 	ctest --test-dir build/engine_cpp --output-on-failure --no-tests=error
+
+# The lanes at -O3, as the engine is built: optimizers have broken some that were right at less.
+ARM_CXX ?= aarch64-linux-gnu-g++
+ARM_RUN ?= qemu-aarch64-static
+ARM_FLAGS := -std=c++20 -ffp-contract=off -Iengine/include -pthread
+
+cpp-test-arm: ## Test the lanes and the trellis on AArch64 in qemu: needs g++-aarch64-linux-gnu and qemu-user-static
+	@mkdir -p build/arm
+	$(ARM_CXX) $(ARM_FLAGS) -O3 -fno-tree-slp-vectorize -D_GLIBCXX_ASSERTIONS -Wall -Wextra -Wconversion -Werror -static \
+	    -o build/arm/tests $(addprefix tests/engine_cpp/,main.cpp test_lanes.cpp test_trellis.cpp)
+	$(ARM_RUN) build/arm/tests
+	$(CXX) $(ARM_FLAGS) -O1 -o build/arm/digest-here tests/engine_cpp/digest.cpp
+	$(ARM_CXX) $(ARM_FLAGS) -O1 -static -o build/arm/digest-there tests/engine_cpp/digest.cpp
+	build/arm/digest-here >build/arm/here.txt
+	$(ARM_RUN) build/arm/digest-there >build/arm/there.txt
+	diff build/arm/here.txt build/arm/there.txt
+	@wc -l <build/arm/there.txt | sed 's/$$/ lines of hashes, the same here and there/'
 
 py-test: $(VENV)/.ready ## Run the Python tests: ARGS='-k name' chooses
 	pytest -m 'not shared and not packaging and not browser and not docker' $(ARGS)

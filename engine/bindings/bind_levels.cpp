@@ -333,6 +333,7 @@ void bind_levels(py::module_& module) {
         switch (cabacus::widest_form()) {
             case cabacus::Form::avx512: return "avx512";
             case cabacus::Form::avx2: return "avx2";
+            case cabacus::Form::neon: return "neon";
             default: return "scalar";
         }
     });

@@ -22,9 +22,10 @@ using Words = std::vector<std::uint8_t>;
 
 // Those that this processor runs.
 std::vector<Form> forms() {
-    std::vector<Form> all{Form::portable};
-    if (cabacus::widest_form() != Form::portable) all.push_back(Form::avx2);
-    if (cabacus::widest_form() == Form::avx512) all.push_back(Form::avx512);
+    std::vector<Form> all;
+    for (const Form form : cabacus::kForms) {
+        if (cabacus::runs(form)) all.push_back(form);
+    }
     return all;
 }
 

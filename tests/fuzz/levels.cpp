@@ -26,9 +26,10 @@ using Levels = std::vector<std::int32_t>;
 constexpr std::size_t kMostLevels = 1024;
 
 std::vector<Form> forms() {
-    std::vector<Form> all{Form::portable};
-    if (cabacus::widest_form() != Form::portable) all.push_back(Form::avx2);
-    if (cabacus::widest_form() == Form::avx512) all.push_back(Form::avx512);
+    std::vector<Form> all;
+    for (const Form form : cabacus::kForms) {
+        if (cabacus::runs(form)) all.push_back(form);
+    }
     return all;
 }
 

@@ -37,6 +37,7 @@ struct HalvedLevels {
     }
 };
 
+// NEON needs none of its own: it is what AArch64 compilers take for the loops.
 #if CABACUS_X86_LANES
 CABACUS_BEGIN_AVX2
 namespace avx2 {
@@ -124,7 +125,7 @@ class Trellis {
     void search(const Block& block, const Magnitudes& magnitudes) {
 #if CABACUS_X86_LANES
         if (form_ == Form::avx512) return avx512::search_trellis(*this, block, magnitudes);
-        if (form_ != Form::portable) return avx2::search_trellis(*this, block, magnitudes);
+        if (form_ == Form::avx2) return avx2::search_trellis(*this, block, magnitudes);
 #endif
         search_here(block, magnitudes);
     }

@@ -3,6 +3,7 @@
 
 #include "cabacus/lanes/avx2.hpp"
 #include "cabacus/lanes/avx512.hpp"
+#include "cabacus/lanes/neon.hpp"
 #include "cabacus/lanes/target.hpp"
 #include "cabacus/level_decoder.hpp"
 
@@ -27,6 +28,12 @@ CABACUS_END_TARGET
 
 #endif  // CABACUS_X86_LANES
 
+#if CABACUS_NEON_LANES
+namespace cabacus::neon {
+#include "cabacus/lanes/vector_decoder.inc"
+}  // namespace cabacus::neon
+#endif  // CABACUS_NEON_LANES
+
 namespace cabacus {
 
 inline void decode_slice(const SliceGeometry& geometry, const LevelCoding& coding, std::span<const std::uint8_t> words,
@@ -41,12 +48,23 @@ inline void decode_slice(const SliceGeometry& geometry, const LevelCoding& codin
             default: break;
         }
     }
-    if (form != Form::portable) {
+    if (form == Form::avx512 || form == Form::avx2) {
         switch (geometry.lanes) {
             case 64: return avx2::Decoder<8>(geometry, coding, words, levels).run();
             case 32: return avx2::Decoder<4>(geometry, coding, words, levels).run();
             case 16: return avx2::Decoder<2>(geometry, coding, words, levels).run();
             case 8: return avx2::Decoder<1>(geometry, coding, words, levels).run();
+            default: break;
+        }
+    }
+#elif CABACUS_NEON_LANES
+    if (form == Form::neon) {
+        switch (geometry.lanes) {
+            case 64: return neon::Decoder<16>(geometry, coding, words, levels).run();
+            case 32: return neon::Decoder<8>(geometry, coding, words, levels).run();
+            case 16: return neon::Decoder<4>(geometry, coding, words, levels).run();
+            case 8: return neon::Decoder<2>(geometry, coding, words, levels).run();
+            case 4: return neon::Decoder<1>(geometry, coding, words, levels).run();
             default: break;
         }
     }

@@ -3,6 +3,7 @@
 
 #include "cabacus/lanes/avx2.hpp"
 #include "cabacus/lanes/avx512.hpp"
+#include "cabacus/lanes/neon.hpp"
 #include "cabacus/lanes/target.hpp"
 #include "cabacus/level_encoder.hpp"
 #include "cabacus/word_log.hpp"
@@ -30,6 +31,12 @@ CABACUS_END_TARGET
 
 #endif  // CABACUS_X86_LANES
 
+#if CABACUS_NEON_LANES
+namespace cabacus::neon {
+#include "cabacus/lanes/vector_encoder.inc"
+}  // namespace cabacus::neon
+#endif  // CABACUS_NEON_LANES
+
 namespace cabacus {
 
 // `levels`: geometry.weights of them, in scan order, none beyond the binarization's largest. Gives the slice's words.
@@ -45,12 +52,23 @@ inline std::vector<std::uint8_t> encode_slice(const SliceGeometry& geometry, con
             default: break;
         }
     }
-    if (form != Form::portable) {
+    if (form == Form::avx512 || form == Form::avx2) {
         switch (geometry.lanes) {
             case 64: return avx2::Encoder<8>(geometry, coding, levels).run(out), out;
             case 32: return avx2::Encoder<4>(geometry, coding, levels).run(out), out;
             case 16: return avx2::Encoder<2>(geometry, coding, levels).run(out), out;
             case 8: return avx2::Encoder<1>(geometry, coding, levels).run(out), out;
+            default: break;
+        }
+    }
+#elif CABACUS_NEON_LANES
+    if (form == Form::neon) {
+        switch (geometry.lanes) {
+            case 64: return neon::Encoder<16>(geometry, coding, levels).run(out), out;
+            case 32: return neon::Encoder<8>(geometry, coding, levels).run(out), out;
+            case 16: return neon::Encoder<4>(geometry, coding, levels).run(out), out;
+            case 8: return neon::Encoder<2>(geometry, coding, levels).run(out), out;
+            case 4: return neon::Encoder<1>(geometry, coding, levels).run(out), out;
             default: break;
         }
     }

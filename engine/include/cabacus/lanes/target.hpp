@@ -3,10 +3,19 @@
 
 #include "cabacus/inline.hpp"
 
+#include <array>
+
 #if (defined(__x86_64__) || defined(_M_X64)) && (defined(__GNUC__) || defined(__clang__))
 #define CABACUS_X86_LANES 1
 #else
 #define CABACUS_X86_LANES 0
+#endif
+
+// NEON is the base of AArch64: nothing to ask at run time. Words and bytes are taken from vectors as little-endian.
+#if defined(__aarch64__) && defined(__ARM_NEON) && !defined(__AARCH64EB__) && (defined(__GNUC__) || defined(__clang__))
+#define CABACUS_NEON_LANES 1
+#else
+#define CABACUS_NEON_LANES 0
 #endif
 
 // Code between BEGIN and END is compiled for a processor with these features, whatever the compiler's own target is.
@@ -33,7 +42,8 @@
 
 namespace cabacus {
 
-enum class Form { portable, avx2, avx512 };
+enum class Form { portable, avx2, avx512, neon };
+inline constexpr std::array kForms{Form::portable, Form::avx2, Form::avx512, Form::neon};
 
 inline Form widest_form() {
 #if CABACUS_X86_LANES
@@ -45,9 +55,17 @@ inline Form widest_form() {
         return wide ? Form::avx512 : Form::avx2;
     }();
     return form;
+#elif CABACUS_NEON_LANES
+    return Form::neon;
 #else
     return Form::portable;
 #endif
+}
+
+// Whether this processor runs a form: the portable one, its widest, and what that one's features include.
+inline bool runs(Form form) {
+    const Form widest = widest_form();
+    return form == Form::portable || form == widest || (form == Form::avx2 && widest == Form::avx512);
 }
 
 }  // namespace cabacus
