@@ -20,6 +20,8 @@ MODEL = ROOT / "engine" / "examples" / "lenet300" / "lenet300.safetensors"
 COUNTS = {"silent": 60, "trickling": 60, "feeding": 4, "deaf": 76}
 """200 of them; of those who feed a body no more than one key may have at a time."""
 ROUNDS, REQUESTS = 8, 190
+FLOOR_SECONDS = 0.005
+"""A turn of some other process on the core; on a machine that does nothing else the 99th percentile is shorter."""
 
 
 class SlowCallers:
@@ -90,7 +92,7 @@ def test_200_slow_connections_harm_nobody_else(stack: Stack) -> None:
         assert posted.status_code == 200
     said = f"p99 {1e3 * p99(alone):.1f} ms alone, {1e3 * p99(crowded):.1f} ms with {sum(COUNTS.values())} slow ones"
     print(said)
-    assert p99(crowded) < 2 * p99(alone), said
+    assert p99(crowded) < 2 * max(p99(alone), FLOOR_SECONDS), said
 
 
 def test_heads_that_do_not_come_are_given_up_and_uploads_are_bounded(stack: Stack) -> None:
