@@ -114,7 +114,7 @@ openapi: $(VENV)/.ready ## Write openapi/openapi.json anew
 	python -m cabacus.service.api.openapi >build/openapi.json
 	mv build/openapi.json openapi/openapi.json
 
-fuzz: ## Fuzz the core with clang's libFuzzer: SECONDS=60 for its three targets together
+fuzz: ## Fuzz the core with clang's libFuzzer: SECONDS=60 for its targets together
 	@python3 tests/fuzz/run_core.py --seconds $(SECONDS)
 
 vectors: $(VENV)/.tools ## Write the files of tests/vectors anew

@@ -15,7 +15,7 @@ namespace {
 
 using Target = void (*)(fuzz::Input);
 constexpr std::pair<const char*, Target> kTargets[] = {
-    {"container", fuzz::container}, {"slices", fuzz::slices}, {"round_trip", fuzz::round_trip}};
+    {"container", fuzz::container}, {"slices", fuzz::slices}, {"round_trip", fuzz::round_trip}, {"exact", fuzz::exact}};
 
 std::vector<std::uint8_t> read(const std::filesystem::path& path) {
     std::ifstream file(path, std::ios::binary);

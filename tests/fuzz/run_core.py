@@ -17,7 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 BUILD = ROOT / "build" / "fuzz"
-TARGETS = {"container": 2000, "slices": 3000, "round_trip": 3000}
+TARGETS = {"container": 2000, "slices": 3000, "round_trip": 3000, "exact": 3000}
 """Names, and the most bytes of an input."""
 MOST_FILES = 60
 MOST_BYTES = 60_000
@@ -31,7 +31,7 @@ def build(compiler: str) -> None:
     """Compile the targets, and an entry for each."""
     BUILD.mkdir(parents=True, exist_ok=True)
     objects = []
-    for name in ("container", "levels"):
+    for name in ("container", "levels", "exact"):
         objects.append(str(BUILD / f"{name}.o"))
         run(
             [

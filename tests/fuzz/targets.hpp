@@ -14,6 +14,7 @@ using Input = std::span<const std::uint8_t>;
 void container(Input input);   // a header is read or refused; what is read is written and read again as it was
 void slices(Input input);      // words are decoded or refused, by every form of the coder alike
 void round_trip(Input input);  // levels and weights come back from every coding and shape
+void exact(Input input);       // exact floats are decoded or refused; they come back bit by bit
 
 inline void claim(bool holds, const char* what) {
     if (holds) return;
