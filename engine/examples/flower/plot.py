@@ -1,4 +1,4 @@
-"""Accuracy against bytes as an SVG, from what the benchmark kept (tests/bench/federated_rounds, --state) or any JSON.
+"""Accuracy against bytes as an SVG, from JSON, such as the benchmark's (tests/bench/federated_rounds, --curves).
 
 python plot.py RUNS.json -o accuracy.svg          # {"title": ..., "series": {NAME: [[bytes, accuracy], ...], ...}}
 """

@@ -6,7 +6,8 @@ python tests/bench/federated_rounds/rounds.py --data none --rounds 3            
 
 With `--state` a run goes on where it was stopped, and what is done is not done again. `--tuning` judges by images of
 the training set that are not learned: settings are chosen so, never by the test images. `--only` names schemes or
-gives settings: `--only fp32 stc=0.005 step=4,rate_weight=0.05`.
+gives settings: `--only fp32 stc=0.005 step=4,rate_weight=0.05`. `--curves FILE` keeps what is drawn by
+engine/examples/flower/plot.py.
 """
 
 from __future__ import annotations
@@ -143,6 +144,14 @@ def line(name: str, runs: list[Run], raw: int) -> str:
     )
 
 
+def curve(runs: list[Run]) -> list[tuple[float, float]]:
+    """Bytes that a client has sent and accuracy, the mean of the last rounds, after each round; means over seeds."""
+    sizes = np.mean([np.cumsum(run.sizes) for run in runs], axis=0)
+    reached = np.mean([run.accuracies for run in runs], axis=0)
+    means = [reached[max(0, number - LAST + 1) : number + 1].mean() for number in range(len(reached))]
+    return [(round(float(size)), round(float(mean), 3)) for size, mean in zip(sizes, means, strict=True)]
+
+
 def main(arguments: Iterable[str] | None = None) -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -157,6 +166,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--only", nargs="+", default=list(SCHEMES), help="schemes by name or by their settings")
     parser.add_argument("--state", type=Path, help="folder for what is done")
+    parser.add_argument("--curves", type=Path, help="write accuracy over bytes, of all schemes, as JSON")
     parser.add_argument("--tuning", action="store_true", help="judge by images of the training set, not learned")
     parser.add_argument("--minutes", type=float, default=1e9, help="stop after these; --state goes on later")
     given = parser.parse_args(None if arguments is None else list(arguments))
@@ -167,6 +177,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
     print(
         f"{'scheme':36}{'accuracy':>9}{'+-':>6}{'bytes':>10}{'reduction':>11}{'coding/epoch':>13}{'seeds':>6}{'rounds':>7}"
     )
+    series: dict[str, list[tuple[float, float]]] = {}
     for name in given.only:
         runs = []
         for seed in range(given.first_seed, given.first_seed + given.seeds):
@@ -178,6 +189,11 @@ def main(arguments: Iterable[str] | None = None) -> None:
                 return
             runs.append(run)
         print(line(name, runs, raw), flush=True)
+        series[name] = curve(runs)
+    if given.curves is not None:
+        kind = "alike" if given.alpha is None else f"by Dirichlet({given.alpha:g})"
+        title = f"LeNet-300-100, MNIST, {given.clients} clients {kind}, {given.rounds} rounds, {given.seeds} seeds"
+        given.curves.write_text(json.dumps({"title": title, "series": series}), encoding="utf-8")
 
 
 if __name__ == "__main__":
