@@ -78,15 +78,19 @@ def cifar10_labelled(folder: Path, most: int | None = None, seed: int = 10) -> S
 
 
 def imagenet(folder: Path, most: int | None = None, seed: int = 10) -> Split:
-    """An image of each class, the middle (n, 3, 224, 224) float32 from -1 to 1. Half of them, drawn by `seed`, are to
-    estimate with and to choose by, the others to test.
+    """An image of each class, the middle (n, 3, 224, 224) float32 from -1 to 1, drawn by `seed`: a quarter of them to
+    estimate with, a quarter to choose by, half to test. What is chosen by the images that sigma was estimated with
+    does not carry over to others.
     """
     order = torch.randperm(1_000, generator=torch.Generator().manual_seed(seed)).numpy()
     file = folder / "imagenet1000_256px_jpeg.npz"
-    first, second = (labelled(file, half[:most]) for half in (order[:500], order[500:]))
     middle = slice(16, 240)
-    first, second = ((2 * images[:, :, middle, middle] - 1, labels) for images, labels in (first, second))
-    return Split(first, first, second)
+
+    def part(chosen: np.ndarray) -> Pair:
+        images, labels = labelled(file, chosen[:most])
+        return 2 * images[:, :, middle, middle] - 1, labels
+
+    return Split(part(order[:250]), part(order[250:500]), part(order[500:]))
 
 
 def labelled(path: Path, chosen: np.ndarray) -> Pair:
