@@ -37,7 +37,7 @@ namespace {
 
 // Its lists are Python's, so that reading header.records again and again copies nothing.
 struct PythonHeader {
-    std::uint8_t version = cabacus::kVersion;
+    std::uint8_t version = 0;
     std::uint64_t bytes = 0;
     std::uint64_t file_bytes = 0;
     py::list metadata;

@@ -101,7 +101,7 @@ class Header:
 def parse(data: bytes, limits: dict[str, int] | None = None, *, whole: bool = True) -> Header:
     """The header of a file; with `whole`, the file's length is checked as well."""
     limits = {**LIMITS, **(limits or {})}
-    magic, version = bytes([0xAB, 0x43, 0x42, 0x43]), 1
+    magic, version = bytes([0xAB, 0x43, 0x42, 0x43]), 0
     if not magic.startswith(data[:4]):
         raise Fault("unsupported", "this is no cabacus file")
     if len(data) > 4 and data[4] != version:

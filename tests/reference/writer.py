@@ -187,7 +187,7 @@ def write_preamble(header: Fields, *, base: bool = False) -> Fields:
     """Its checksum is not there yet: `sealed` adds it."""
     out = Fields()
     out.add(bytes([0xAB, 0x43, 0x42, 0x43]), "magic")
-    out.integer(1, 1, "version")
+    out.integer(0, 1, "version")
     out.add(bytes([int(base)]), f"flags: {'base digest' if base else 'none'}")
     out.integer(0, 2, "reserved")
     out.integer(len(header.bytes()), 4, "header bytes")
