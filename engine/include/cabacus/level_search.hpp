@@ -50,7 +50,7 @@ namespace detail {
 
 inline constexpr std::uint64_t kManyWeights = std::uint64_t{1} << 20;
 // So few weights end before columns are learnt, and before a search pays.
-inline constexpr std::uint64_t kFewWeights = std::uint64_t{1} << 12;
+inline constexpr std::uint64_t kFewWeights = 1024;
 
 inline int bits_beyond(const LevelCoding& coding, std::uint32_t largest) {
     const Binarization bins(coding);
