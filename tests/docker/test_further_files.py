@@ -5,29 +5,19 @@ from __future__ import annotations
 import json
 import ssl
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 from docker_stack import PROJECT, ROOT, URL, Stack, docker, image_or, until
+from s3_server import s3_server
 
 import cabacus
 
 pytestmark = pytest.mark.docker
 
 TLS_ADDRESS = "127.0.0.1:18391"
-S3 = """
-import sys
-from moto.server import ThreadedMotoServer
-server = ThreadedMotoServer("0.0.0.0", 0, verbose=False)
-server.start()
-print(server.get_host_and_port()[1], flush=True)
-sys.stdin.read()
-"""
 
 
 def readable(path: Path, text: str) -> str:
@@ -70,23 +60,9 @@ def test_prometheus_finds_every_part_and_understands_every_panel(stack: Stack, t
         docker("network", "rm", f"{PROJECT}_watching")
 
 
-@contextmanager
-def s3_server() -> Iterator[int]:
-    """A server that speaks S3, on the host: its port."""
-    command = [sys.executable, "-W", "ignore", "-c", S3]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as server:
-        assert server.stdout is not None
-        try:
-            yield int(server.stdout.readline())
-        finally:
-            server.kill()
-
-
 def test_files_lie_in_a_bucket(stack: Stack) -> None:
     model = {"w": np.random.default_rng(1).normal(size=(64, 64)).astype(np.float32)}  # known to nobody before or after
-    with s3_server() as port:
+    with s3_server("0.0.0.0") as port:
         assert httpx.put(f"http://127.0.0.1:{port}/cabacus").status_code == 200
         bucketed = stack.also(
             "docker/compose.s3.yml",
