@@ -2,7 +2,6 @@
 #pragma once
 
 #include "cabacus/inline.hpp"
-#include "cabacus/lanes/target.hpp"
 #include "cabacus/level_coding.hpp"
 #include "cabacus/probability.hpp"
 
@@ -125,28 +124,5 @@ class Probabilities {
     Tables tables_{};
     BlockCounts counts_{};
 };
-
-#if CABACUS_X86_LANES
-CABACUS_BEGIN_AVX2
-namespace avx2 {
-inline void refresh(Probabilities& probabilities) { probabilities.refresh(); }
-}  // namespace avx2
-CABACUS_END_TARGET
-
-CABACUS_BEGIN_AVX512
-namespace avx512 {
-inline void refresh(Probabilities& probabilities) { probabilities.refresh(); }
-}  // namespace avx512
-CABACUS_END_TARGET
-#endif
-
-// For code that has no target of its own. One lane has a refresh every 32 weights: half of its time, if it is slow.
-inline void refresh(Probabilities& probabilities) {
-#if CABACUS_X86_LANES
-    if (widest_form() == Form::avx512) return avx512::refresh(probabilities);
-    if (widest_form() == Form::avx2) return avx2::refresh(probabilities);
-#endif
-    probabilities.refresh();
-}
 
 }  // namespace cabacus

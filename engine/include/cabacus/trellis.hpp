@@ -37,27 +37,6 @@ struct HalvedLevels {
     }
 };
 
-// NEON needs none of its own: it is what AArch64 compilers take for the loops.
-#if CABACUS_X86_LANES
-CABACUS_BEGIN_AVX2
-namespace avx2 {
-template <class Source, class Block>
-void search_trellis(Source& source, const Block& block, const Magnitudes& magnitudes) {
-    source.search_here(block, magnitudes);
-}
-}  // namespace avx2
-CABACUS_END_TARGET
-
-CABACUS_BEGIN_AVX512
-namespace avx512 {
-template <class Source, class Block>
-void search_trellis(Source& source, const Block& block, const Magnitudes& magnitudes) {
-    source.search_here(block, magnitudes);
-}
-}  // namespace avx512
-CABACUS_END_TARGET
-#endif
-
 template <class Real>
 class Trellis {
   public:
@@ -89,21 +68,11 @@ class Trellis {
             const bool last = lane + static_cast<int>(block.rows) == shape.rows;
             block.short_from = last ? std::min(shape.short_from, shape.columns) : shape.columns;
             for (std::size_t i = 0; i < block.rows; ++i) block.states[i] = walk.state(lane + static_cast<int>(i));
-            search(block, walk.magnitudes());
+            in_form(form_, [&]() CABACUS_INLINE_LAMBDA { search(block, walk.magnitudes()); });
         }
     }
 
     const std::int32_t* levels() const { return levels_; }
-
-    // Written once for each processor's form.
-    template <class Block>
-    CABACUS_INLINE void search_here(const Block& block, const Magnitudes& magnitudes) {
-        if (coding_.trellis == 4) {
-            best_paths(paths4_, block, magnitudes);
-        } else {
-            best_paths(paths8_, block, magnitudes);
-        }
-    }
 
   private:
     // Rows that are searched together.
@@ -122,12 +91,12 @@ class Trellis {
         return static_cast<float>(slice_.rate_weight * (static_cast<double>(bits) / (1 << kCostBits)));
     }
 
-    void search(const Block& block, const Magnitudes& magnitudes) {
-#if CABACUS_X86_LANES
-        if (form_ == Form::avx512) return avx512::search_trellis(*this, block, magnitudes);
-        if (form_ == Form::avx2) return avx2::search_trellis(*this, block, magnitudes);
-#endif
-        search_here(block, magnitudes);
+    CABACUS_INLINE void search(const Block& block, const Magnitudes& magnitudes) {
+        if (coding_.trellis == 4) {
+            best_paths(paths4_, block, magnitudes);
+        } else {
+            best_paths(paths8_, block, magnitudes);
+        }
     }
 
     template <int states>

@@ -68,4 +68,36 @@ inline bool runs(Form form) {
     return form == Form::portable || form == widest || (form == Form::avx2 && widest == Form::avx512);
 }
 
+#if CABACUS_X86_LANES
+CABACUS_BEGIN_AVX2
+namespace avx2 {
+template <class Work>
+void run(const Work& work) {
+    work();
+}
+}  // namespace avx2
+CABACUS_END_TARGET
+
+CABACUS_BEGIN_AVX512
+namespace avx512 {
+template <class Work>
+void run(const Work& work) {
+    work();
+}
+}  // namespace avx512
+CABACUS_END_TARGET
+#endif
+
+// Runs `work`, a CABACUS_INLINE_LAMBDA of code that has no target of its own, as compiled for a form. NEON needs no other
+// than the compiler's own.
+template <class Work>
+void in_form(Form form, const Work& work) {
+#if CABACUS_X86_LANES
+    if (form == Form::avx512) return avx512::run(work);
+    if (form == Form::avx2) return avx2::run(work);
+#endif
+    static_cast<void>(form);
+    work();
+}
+
 }  // namespace cabacus
