@@ -31,6 +31,22 @@ class Blob:
 
 
 @dataclass(frozen=True)
+class Counts:
+    """What is done and what is to be done in all; None where the work does not count it.
+
+    `steps`: weights, or points of a sweep. `tensors`: those of the model that are done. `bytes`: the same in bytes of
+    the uncompressed model.
+    """
+
+    steps: tuple[int, int] | None = None
+    tensors: tuple[int, int] | None = None
+    bytes: tuple[int, int] | None = None
+
+
+NO_COUNTS = Counts()
+
+
+@dataclass(frozen=True)
 class Failure:
     """Why a job failed, as its problem+json will say it. `code` is stable; `detail` names the remedy."""
 
@@ -47,10 +63,10 @@ class Job:
 
     `inputs` maps a role ("model", "sigma", "importance", "base", "against") to its blob. `options` holds the request's
     options as JSON values, named as in the API. `summary` holds the figures shown in the result's headers. `progress`
-    is a share between 0 and 1, `steps` the same as counts of steps done and in all, where the work counts them.
-    `attempts` counts deliveries to a worker, `version` the changes of the record. `webhook` is told the end. `source`
-    and `target` are URLs in buckets: of the model, in place of an upload, and of a further copy of the result.
-    `request` is the id of the HTTP request that made the job, for logs.
+    is a share between 0 and 1, `counts` the same in steps, tensors and bytes. `attempts` counts deliveries to a worker,
+    `version` the changes of the record. `webhook` is told the end. `source` and `target` are URLs in buckets: of the
+    model, in place of an upload, and of a further copy of the result. `request` is the id of the HTTP request that made
+    the job, for logs.
     """
 
     id: str
@@ -70,7 +86,7 @@ class Job:
     finished: float | None = None
     expires: float | None = None
     progress: float = 0.0
-    steps: tuple[int, int] | None = None
+    counts: Counts = NO_COUNTS
     attempts: int = 0
     result: Blob | None = None
     report: Blob | None = None

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -29,8 +30,8 @@ from cabacus.errors import (
 )
 from cabacus.service.job import Failure, Kind
 
-Progress: TypeAlias = Callable[[int, int], object]
-"""Called with steps done and steps in all, from any thread."""
+Progress: TypeAlias = cabacus.Progress
+"""Told of steps, tensors and bytes that are done, from any thread."""
 
 SUMMARY = ("bytes", "original_bytes", "ratio", "bits_per_weight", "snr_db", "mse")
 """The figures of a report that go into the result's headers; an SNR of null means that everything is exact."""
@@ -204,13 +205,49 @@ def _decompress(task: Task, progress: Progress) -> Product:
         detail = f"npy holds exactly one tensor, these are {len(names)}; choose one by name, or use format=npz"
         raise Refusal(Failure("invalid_option", detail, field="format"))
     path = task.folder / f"result.{extension}"
-    cabacus.open(model, base=_base(task), threads=_threads(task)).save(path, names)
-    progress(1, 2)
+    _Watched(model, progress, base=_base(task), threads=_threads(task)).save(path, names)
     report = inspection.to_json()
     if len(names) < len(inspection.tensors):
         report["tensors"] = [row for row in report["tensors"] if row["name"] in set(names)]
     report["format"] = extension
     return _product(task, report, result=path, extension=extension)
+
+
+class _Watched(cabacus.Archive):
+    """An archive that says how many of the tensors that it saves are decoded."""
+
+    def __init__(self, source: Path, progress: Progress, **options: Any) -> None:
+        super().__init__(source, **options)
+        self._progress = progress
+        self._left: dict[str, tuple[int, int, int]] = {}
+        self._all = self._done = (0, 0, 0)
+
+    def save(self, path: str | PathLike[str], names: Iterable[str] | None = None) -> None:
+        rows = [self.info(name) for name in (self if names is None else names)]
+        self._left = {row.name: (1, row.original_bytes, row.parameters) for row in rows}
+        self._all, self._done = _sums(self._left.values()), (0, 0, 0)
+        super().save(path, self._left.copy())
+
+    def tensor(self, name: str) -> Any:
+        found = super().tensor(name)
+        self._tell([name])
+        return found
+
+    def decoded(self, names: Iterable[str]) -> dict[str, Any]:
+        found = super().decoded(names)
+        self._tell(found)
+        return found
+
+    def _tell(self, names: Iterable[str]) -> None:
+        self._done = _sums([self._done, *(self._left.pop(name) for name in names if name in self._left)])
+        (tensors, size, weights), (all_tensors, all_size, all_weights) = self._done, self._all
+        self._progress.tensors(tensors, all_tensors, size, all_size)
+        self._progress(weights, all_weights)
+
+
+def _sums(rows: Iterable[tuple[int, int, int]]) -> tuple[int, int, int]:
+    tensors, sizes, weights = zip((0, 0, 0), *rows, strict=True)
+    return sum(tensors), sum(sizes), sum(weights)
 
 
 def _inspect(task: Task, progress: Progress) -> Product:

@@ -238,11 +238,11 @@ class Problem(BaseModel):
     tensor: str | None = Field(None, description="The tensor at fault.")
 
 
-class Steps(BaseModel):
-    """Progress in steps: weights, or points of a sweep."""
+class Count(BaseModel):
+    """So many are done, of so many in all."""
 
     done: int = Field(ge=0)
-    total: int = Field(ge=1)
+    total: int = Field(ge=0)
 
 
 class JobView(BaseModel):
@@ -256,7 +256,11 @@ class JobView(BaseModel):
     finished: datetime | None
     expires: datetime | None = Field(description="When the job and its files are forgotten.")
     progress: float = Field(ge=0, le=1, description="The share of the work that is done.")
-    steps: Steps | None = Field(None, description="The same in steps, where the work counts them.")
+    steps: Count | None = Field(
+        None, description="The same in steps, where the work counts them: weights, or points of a sweep."
+    )
+    tensors: Count | None = Field(None, description="Tensors of the model that are done, where the work counts them.")
+    bytes: Count | None = Field(None, description="The same in bytes of the model as it is uncompressed.")
     attempts: int = Field(ge=0, description="How often the job was handed to a worker.")
     priority: Literal["interactive", "bulk"] = Field(description="Interactive jobs are started before bulk ones.")
     options: dict[str, Any] = Field(description="The options that were given.")

@@ -332,7 +332,7 @@ class Settings:
     @property
     def heartbeat_seconds(self) -> float:
         """Time between signs of life: a third of the idle time, and short enough that a cancelled job stops at once."""
-        return min(self.idle_seconds / 3, 0.5)
+        return min(self.idle_seconds / 3, 0.25)
 
 
 def knobs() -> dict[str, Knob]:

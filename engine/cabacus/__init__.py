@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from cabacus.inspection import Inspection, Verification
     from cabacus.integers import decode_levels, encode_levels
     from cabacus.limits import DEFAULT_LIMITS, Limits
+    from cabacus.progress import Progress
     from cabacus.report import Curve, Report
     from cabacus.sweeping import sweep
 
@@ -51,6 +52,7 @@ __all__ = [
     "Inspection",
     "LimitError",
     "Limits",
+    "Progress",
     "RawTensor",
     "Report",
     "Tensors",
@@ -94,6 +96,7 @@ _HOMES = {
     "inspection": ("Inspection", "Verification"),
     "integers": ("decode_levels", "encode_levels"),
     "limits": ("DEFAULT_LIMITS", "Limits"),
+    "progress": ("Progress",),
     "report": ("Curve", "Report"),
     "sweeping": ("sweep",),
 }

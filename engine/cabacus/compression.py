@@ -21,6 +21,7 @@ from cabacus.outcomes import Choice
 from cabacus.parallel import each
 from cabacus.planning import Plan, plan
 from cabacus.pooling import share_starts
+from cabacus.progress import Tally
 from cabacus.report import Report
 from cabacus.reporting import report_of
 from cabacus.search import search
@@ -102,7 +103,7 @@ def compress(
     metadata: pairs of strings to store instead of those of `tensors`.
     base: tensors of the same names, to which only differences are stored, where that is less; decompressing needs it.
     threads: defaults to the processors at hand.
-    progress: called with (steps done, steps in all), from any thread.
+    progress: called with (steps done, steps in all), from any thread; a `cabacus.Progress` hears of tensors and bytes.
 
     Raises InputError, which names the tensor, the index or the option at fault; OSError and FormatError for files.
 
@@ -130,7 +131,7 @@ def _compress(model: Tensors, options: Options) -> Compressed:
     started = time.perf_counter()
     base = None if options.base is None else tensors_of(options.base)
     planned = plan(model, options, base)
-    meter = _Meter(options.progress, planned.weights)
+    meter = _Meter(options.progress, planned)
     made = _make_all(planned, meter)
     coded = {
         name: made[name].coded if name in made else planned.exact[name] for name in model if name not in planned.aliases
@@ -159,7 +160,7 @@ def _make_all(planned: Plan, meter: _Meter) -> dict[str, Made]:
 
         def work(job: Job, threads: int, choices: dict[str, Choice] = choices) -> Made:
             made = choices[job.name].made(job, threads)
-            meter.made(job.size)
+            meter.made(job)
             return made
 
         jobs = list(planned.jobs.values())
@@ -200,11 +201,16 @@ def _better_exact(made: Made) -> Coded | None:
 
 
 class _Meter:
-    """Progress in weights: the search counts as one half, which it fills by half of the rest a pass."""
+    """Progress in weights: the search counts as one half, which it fills by half of the rest a pass.
 
-    def __init__(self, report: Callable[[int, int], object] | None, weights: int) -> None:
+    And in tensors: exact ones are done from the start, others once they are coded for good.
+    """
+
+    def __init__(self, report: Callable[[int, int], object] | None, planned: Plan) -> None:
         self._report = report
-        self._half = max(weights, 1)
+        self._tally = Tally(report, planned.sizes, planned.aliases)
+        self._tally.done(planned.exact)
+        self._half = max(planned.weights, 1)
         self._done = 0
         self._lock = threading.Lock()
 
@@ -212,14 +218,16 @@ class _Meter:
         """A pass of the search is over."""
         self._move((self._half - self._done) // 2 if self._done < self._half else 0)
 
-    def made(self, weights: int) -> None:
-        """So many weights are coded for good."""
+    def made(self, job: Job) -> None:
+        """A tensor is coded for good."""
+        self._tally.done([job.name])
         with self._lock:
             self._done = max(self._done, self._half)
-        self._move(weights)
+        self._move(job.size)
 
     def finish(self) -> None:
         """All is done."""
+        self._tally.finish()
         self._move(2 * self._half)
 
     def _move(self, weights: int) -> None:

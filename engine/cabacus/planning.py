@@ -75,9 +75,14 @@ class Plan:
         )
 
     @property
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each tensor."""
+        return {name: tensor.size * BY_NAME[dtype_name(tensor)].itemsize for name, tensor in self.model.items()}
+
+    @property
     def original_bytes(self) -> int:
         """Bytes of all tensors, tied ones each time."""
-        return sum(tensor.size * BY_NAME[dtype_name(tensor)].itemsize for tensor in self.model.values())
+        return sum(self.sizes.values())
 
     @property
     def weights(self) -> int:

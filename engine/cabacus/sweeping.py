@@ -8,6 +8,8 @@ through these. The chosen point is encoded itself. Up to five points are all enc
 from __future__ import annotations
 
 import math
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,6 +24,7 @@ from cabacus.options import Candidates, Distortion, Effort, Options, Quantizer
 from cabacus.outcomes import Choice
 from cabacus.parallel import each
 from cabacus.planning import Plan, equation_2, plan
+from cabacus.progress import Tally
 from cabacus.report import Curve, CurvePoint
 from cabacus.search import search
 from cabacus.tables import rate
@@ -93,11 +96,9 @@ def sweep(
 
     curve = [family.roughly(one) for one in points]
     best = min(curve, key=cost)
-    return Curve(
-        points=tuple(family.exactly(point.s) if point is best else point for point in curve),
-        best_s=best.s,
-        criterion=criterion,
-    )
+    found = tuple(family.exactly(point.s) if point is best else point for point in curve)
+    family.finish()
+    return Curve(points=found, best_s=best.s, criterion=criterion)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,10 @@ class _Family:
         """By tensor and S."""
         self._known: dict[str, dict[float, _Figures]] = {name: {} for name in planned.jobs}
         """By tensor and step."""
-        self._done = 0
+        self._done, self._total = 0, 0
+        self._lock = threading.Lock()
+        self._tally = Tally(planned.options.progress, planned.sizes, planned.aliases)
+        self._tally.done(planned.exact)
 
     def choices(self, s: int) -> dict[str, Choice]:
         """Return the steps and quantizers of all tensors at S."""
@@ -133,13 +137,18 @@ class _Family:
         for name, steps in self.steps.items():
             tool = self.plan.jobs[name].coding.tool
             wanted += [(name, Choice(step, tool)) for step in _knots(sorted(set(steps.values())))]
-        self._try(wanted, len(wanted) + len(self.plan.jobs))
+        self._total = len(wanted) + len(self.plan.jobs)
+        self._try(wanted, self._total)
 
     def exactly(self, s: int) -> CurvePoint:
         """Return the point of S, encoded."""
         choices = self.choices(s)
         self._try([(name, one) for name, one in choices.items() if one.step not in self._known[name]], self._done)
         return self._point(s, {name: self._known[name][one.step] for name, one in choices.items()})
+
+    def finish(self) -> None:
+        """All is done, even if the best point was encoded before."""
+        self._report(max(self._total - self._done, 0), self._total)
 
     def roughly(self, s: int) -> CurvePoint:
         """Return the point of S, read off the curves of its tensors where it was not encoded."""
@@ -172,9 +181,16 @@ class _Family:
         )
 
     def _try(self, wanted: Sequence[tuple[str, Choice]], total: int) -> None:
+        left = Counter(name for name, _ in wanted)
+
         def attempt(one: tuple[str, Choice], threads: int) -> _Figures:
             name, choice = one
             trial = try_step(self.plan.jobs[name].eased(choice.ease), choice.step, choice.tool, threads, exact=True)
+            with self._lock:
+                left[name] -= 1
+                last = not left[name]
+            if last:
+                self._tally.done([name])
             self._report(1, total)
             return _Figures(trial.bytes, trial.weighted, trial.record)
 
@@ -183,9 +199,11 @@ class _Family:
             self._known[name][choice.step] = figures
 
     def _report(self, steps: int, total: int) -> None:
-        self._done += steps
+        with self._lock:
+            self._done += steps
+            done = self._done
         if self.plan.options.progress is not None:
-            self.plan.options.progress(self._done, max(self._done, total))
+            self.plan.options.progress(done, max(done, total))
 
 
 def _points(s: int | Iterable[int]) -> list[int]:

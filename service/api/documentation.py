@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from fastapi import Response
 
 from cabacus.service.api.descriptions import (
@@ -17,7 +19,7 @@ from cabacus.service.api.descriptions import (
     refusals,
 )
 from cabacus.service.api.documentation_work import PREFER, RESULTS
-from cabacus.service.api.examples import DIGEST, JOB, QUEUED
+from cabacus.service.api.examples import DIGEST, JOB, QUEUED, RUNNING
 from cabacus.service.schemas import BaseList, BaseView, Health, JobList, JobView
 
 LIST_JOBS: Description = {
@@ -47,7 +49,7 @@ GET_EVENTS: Description = {
             "content": {
                 "text/event-stream": {
                     "schema": {"type": "string"},
-                    "example": 'event: job\ndata: {"id":"...","progress":0.5}\nid: 3\nretry: 1000\n\n',
+                    "example": f"event: job\ndata: {json.dumps(RUNNING)}\nid: 3\nretry: 1000\n\n",
                 }
             },
         },

@@ -18,7 +18,9 @@ JOB: dict[str, Any] = {
     "finished": "2026-01-31T12:00:00.310Z",
     "expires": "2026-02-01T12:00:00.310Z",
     "progress": 1.0,
-    "steps": {"done": 6, "total": 6},
+    "steps": {"done": 533204, "total": 533204},
+    "tensors": {"done": 6, "total": 6},
+    "bytes": {"done": 1066408, "total": 1066408},
     "attempts": 1,
     "priority": "interactive",
     "options": {"snr_db": 30.0},
@@ -58,10 +60,23 @@ QUEUED: dict[str, Any] = {
     "expires": None,
     "progress": 0.0,
     "steps": None,
+    "tensors": None,
+    "bytes": None,
     "attempts": 0,
     "result": None,
     "report": None,
     "summary": {},
+}
+
+RUNNING: dict[str, Any] = {
+    **QUEUED,
+    "state": "running",
+    "started": JOB["started"],
+    "progress": 0.75,
+    "steps": {"done": 399903, "total": 533204},
+    "tensors": {"done": 4, "total": 6},
+    "bytes": {"done": 942408, "total": 1066408},
+    "attempts": 1,
 }
 
 FAILURES: dict[str, Failure] = {

@@ -17,7 +17,7 @@ from cabacus.service.api.problems import problem
 from cabacus.service.api.ranges import Span, matches, read_range
 from cabacus.service.errors import ServiceError
 from cabacus.service.job import Blob, Job
-from cabacus.service.schemas import BlobView, JobView, Steps
+from cabacus.service.schemas import BlobView, Count, JobView
 from cabacus.service.storage.port import Store
 
 RETRY_SECONDS = 1
@@ -44,7 +44,9 @@ def job_view(request: Request, job: Job) -> JobView:
         finished=_moment(job.finished),
         expires=_moment(job.expires),
         progress=job.progress,
-        steps=Steps(done=job.steps[0], total=job.steps[1]) if job.steps else None,
+        steps=_count(job.counts.steps),
+        tensors=_count(job.counts.tensors),
+        bytes=_count(job.counts.bytes),
         attempts=job.attempts,
         priority=job.priority,
         options=job.options,
@@ -56,6 +58,10 @@ def job_view(request: Request, job: Job) -> JobView:
         summary=job.summary,
         error=problem(job.error) if job.error else None,
     )
+
+
+def _count(pair: tuple[int, int] | None) -> Count | None:
+    return None if pair is None else Count(done=pair[0], total=pair[1])
 
 
 def job_path(request: Request, job: Job) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from cabacus.service.cli.connection import connect
 from cabacus.service.cli.outcomes import CommandError, Exit
-from cabacus.service.cli.progress import Bar
+from cabacus.service.cli.progress import Bar, tell
 from cabacus.service.cli.streams import Output
 
 
@@ -44,7 +44,7 @@ def get(arguments: argparse.Namespace) -> int:
     with connect(arguments.server) as client:
         with Bar("waiting", quiet=arguments.quiet) as bar:
             for seen in client.events(arguments.id):
-                bar(seen.progress, 1.0)
+                tell(bar, seen)
         job = client.wait(arguments.id)
         if output.path is not None:
             client.download(job, output.path)

@@ -10,11 +10,12 @@ from tempfile import TemporaryFile
 from typing import Any
 
 import cabacus
+from cabacus import Progress
 from cabacus.inspection import Inspection, Verification
 from cabacus.report import Curve, Report
 from cabacus.service.cli.outcomes import CommandError
 from cabacus.service.cli.streams import STANDARD, Output
-from cabacus.service.cli.work import Progress, Task
+from cabacus.service.cli.work import Task
 
 _ENGINE_NAMES = {"lambda": "lam", "rule": "rules"}
 

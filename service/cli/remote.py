@@ -6,12 +6,16 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from cabacus import Progress
 from cabacus.inspection import Inspection, Verification
 from cabacus.report import Curve, Report
 from cabacus.service.cli import documents
+from cabacus.service.cli.progress import tell
 from cabacus.service.cli.streams import STANDARD, Output
-from cabacus.service.cli.work import Progress, Task
+from cabacus.service.cli.work import Task
 from cabacus.service.client import Client, Job
+
+NO_PROGRESS = Progress()
 
 
 class RemoteWork:
@@ -51,13 +55,13 @@ class RemoteWork:
         job = self._client.submit(kind, source, **files, **task.options)
         try:
             for seen in self._client.events(job):
-                progress(seen.progress, 1.0)
+                tell(progress, seen)
             return self._client.wait(job)
         except (KeyboardInterrupt, SystemExit):
             self._client.cancel(job)
             raise
 
-    def _find(self, kind: str, task: Task, progress: Progress = lambda done, total: None) -> dict[str, Any]:
+    def _find(self, kind: str, task: Task, progress: Progress = NO_PROGRESS) -> dict[str, Any]:
         return self._client.report(self._run(kind, task, progress))
 
     def _bring(self, job: Job, output: Output) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
+from cabacus import Progress
 from cabacus.inspection import Inspection, Verification
 from cabacus.report import Curve, Report
 from cabacus.service.cli.streams import Output
-
-Progress: TypeAlias = Callable[[float, float], object]
-"""Called with steps done and steps in all."""
 
 
 @dataclass(frozen=True)

@@ -30,14 +30,20 @@ def shown(progress: Callable[[Job], object] | bool) -> Iterator[Callable[[Job], 
         TextColumn("{task.description}"),
         BarColumn(),
         TaskProgressColumn(),
-        TextColumn("{task.fields[steps]}"),
+        TextColumn("{task.fields[counts]}"),
         TimeElapsedColumn(),
     )
     with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task("sending", total=1.0, steps="")
+        task = bars.add_task("sending", total=1.0, counts="")
 
         def show(job: Job) -> None:
-            steps = f"{job.steps[0]}/{job.steps[1]}" if job.steps else ""
-            bars.update(task, description=f"{job.kind}: {job.state}", completed=job.progress, steps=steps)
+            bars.update(task, description=f"{job.kind}: {job.state}", completed=job.progress, counts=counts_of(job))
 
         yield show
+
+
+def counts_of(job: Job) -> str:
+    """How far a job is, in words: by tensors and bytes, or by steps, or nothing where it does not count them."""
+    if job.tensors is None or job.bytes is None:
+        return f"{job.steps[0]}/{job.steps[1]}" if job.steps else ""
+    return f"{job.tensors[0]}/{job.tensors[1]} tensors, {job.bytes[0] / 1e6:.1f}/{job.bytes[1] / 1e6:.1f} MB"

@@ -32,7 +32,8 @@ class File:
 class Job:
     """A job as the service last showed it. `error` is its problem document, where it failed; times are in UTC.
 
-    `progress` is a share between 0 and 1; `steps` the steps done and in all, where the work counts them.
+    `progress` is a share between 0 and 1; `steps`, `tensors` and their uncompressed `bytes` are those done and in all,
+    where the work counts them.
     """
 
     id: str
@@ -44,6 +45,8 @@ class Job:
     expires: datetime | None
     progress: float
     steps: tuple[int, int] | None
+    tensors: tuple[int, int] | None
+    bytes: tuple[int, int] | None
     attempts: int
     priority: str
     options: dict[str, Any]
@@ -70,7 +73,9 @@ class Job:
             finished=_moment(value.get("finished")),
             expires=_moment(value.get("expires")),
             progress=float(value.get("progress", 0.0)),
-            steps=(int(steps["done"]), int(steps["total"])) if (steps := value.get("steps")) else None,
+            steps=_count(value.get("steps")),
+            tensors=_count(value.get("tensors")),
+            bytes=_count(value.get("bytes")),
             attempts=int(value.get("attempts", 0)),
             priority=str(value.get("priority", "interactive")),
             options=dict(value.get("options") or {}),
@@ -121,6 +126,10 @@ class Result:
 
 def _moment(value: str | None) -> datetime | None:
     return None if value is None else datetime.fromisoformat(value)
+
+
+def _count(value: Mapping[str, Any] | None) -> tuple[int, int] | None:
+    return None if value is None else (int(value["done"]), int(value["total"]))
 
 
 def _file(value: Mapping[str, Any] | None) -> File | None:

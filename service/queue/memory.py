@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cabacus.service.job import PRIORITIES, Blob, Failure, Job, State
+from cabacus.service.job import NO_COUNTS, PRIORITIES, Blob, Counts, Failure, Job, State
 from cabacus.service.queue.memory_files import Files
 from cabacus.service.queue.port import (
     HISTOGRAMS,
@@ -142,16 +142,15 @@ class MemoryQueue:
                 return await self._hold(number, consumer)
         return None
 
-    async def heartbeat(
-        self, claim: Claim, *, progress: float | None = None, steps: tuple[int, int] | None = None
-    ) -> bool:
+    async def heartbeat(self, claim: Claim, *, progress: float | None = None, counts: Counts = NO_COUNTS) -> bool:
         """See Queue."""
         entry = self._held(claim)
         if entry is None:
             return False
         entry.seen = time.monotonic()
-        if progress is not None and progress != self._jobs[claim.job.id].progress:
-            await self._change(claim.job.id, progress=progress, steps=steps)
+        known = self._jobs[claim.job.id]
+        if progress is not None and (progress, counts) != (known.progress, known.counts):
+            await self._change(claim.job.id, progress=progress, counts=counts)
         return True
 
     async def redeliver(self, claim: Claim) -> Claim | None:
@@ -159,10 +158,17 @@ class MemoryQueue:
         return await self._hold(claim.entry, claim.consumer) if self._held(claim) else None
 
     async def finish(
-        self, claim: Claim, *, result: Blob | None, report: Blob | None, summary: dict[str, object]
+        self,
+        claim: Claim,
+        *,
+        result: Blob | None,
+        report: Blob | None,
+        summary: dict[str, object],
+        counts: Counts | None = None,
     ) -> bool:
         """See Queue."""
-        return await self._end(claim, "done", result=result, report=report, summary=dict(summary), progress=1.0)
+        made = {"result": result, "report": report, "summary": dict(summary), "progress": 1.0}
+        return await self._end(claim, "done", **made, **({"counts": counts} if counts else {}))
 
     async def fail(self, claim: Claim, failure: Failure, *, dead_letter: bool = False) -> bool:
         """See Queue."""
@@ -177,7 +183,7 @@ class MemoryQueue:
         if entry is not None:
             del self._entries[claim.entry]
             self._tries[claim.job.id] += entry.deliveries - 1
-            await self._change(claim.job.id, state="queued", progress=0.0)
+            await self._change(claim.job.id, state="queued", progress=0.0, counts=NO_COUNTS)
             await self._enqueue(claim.job.id)
 
     async def leave(self, consumer: str) -> None:
@@ -369,7 +375,7 @@ class MemoryQueue:
         attempts = self._tries[job.id] + entry.deliveries
         self._tally("runs", job.kind)
         started = job.started or time.time()
-        await self._change(job.id, state="running", started=started, attempts=attempts, progress=0.0, steps=None)
+        await self._change(job.id, state="running", started=started, attempts=attempts, progress=0.0, counts=NO_COUNTS)
         return Claim(self._jobs[job.id], number, consumer, attempts)
 
     async def _conclude(self, job_id: str, state: State, **changes: object) -> None:

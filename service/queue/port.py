@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from cabacus.service.job import Blob, Failure, Job
+from cabacus.service.job import NO_COUNTS, Blob, Counts, Failure, Job
 
 LEASE_SECONDS = 60.0
 """How long whoever took out a forgotten job has to remove its files, before it is handed out again."""
@@ -203,18 +203,25 @@ class Queue(Protocol):
     async def claim_stale(self, consumer: str, *, idle_seconds: float) -> Claim | None:
         """A job whose consumer has shown no sign of life for `idle_seconds`."""
 
-    async def heartbeat(
-        self, claim: Claim, *, progress: float | None = None, steps: tuple[int, int] | None = None
-    ) -> bool:
+    async def heartbeat(self, claim: Claim, *, progress: float | None = None, counts: Counts = NO_COUNTS) -> bool:
         """Keep the claim alive. False: it is no longer ours, or the job was cancelled; stop working on it."""
 
     async def redeliver(self, claim: Claim) -> Claim | None:
         """Count this delivery as failed and hold the job again. None: the claim is no longer ours."""
 
     async def finish(
-        self, claim: Claim, *, result: Blob | None, report: Blob | None, summary: dict[str, object]
+        self,
+        claim: Claim,
+        *,
+        result: Blob | None,
+        report: Blob | None,
+        summary: dict[str, object],
+        counts: Counts | None = None,
     ) -> bool:
-        """Mark the job done and acknowledge it, in one step, if the claim is still ours. False: it was not."""
+        """Mark the job done and acknowledge it, in one step, if the claim is still ours. False: it was not.
+
+        `counts` replaces what heartbeats said.
+        """
 
     async def fail(self, claim: Claim, failure: Failure, *, dead_letter: bool = False) -> bool:
         """Mark the job failed and acknowledge it; with `dead_letter` keep it in the dead-letter stream as well."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, cast
 
-from cabacus.service.job import Blob, Failure, Job, State
+from cabacus.service.job import Blob, Counts, Failure, Job, State
 from cabacus.service.queue.port import Claim
 
 
@@ -54,9 +54,17 @@ def read_base(text: str) -> Blob:
     return Blob(**{**json.loads(record), "key": key})
 
 
-def outcome_record(result: Blob | None, report: Blob | None, summary: Mapping[str, object]) -> str:
+def outcome_record(
+    result: Blob | None, report: Blob | None, summary: Mapping[str, object], counts: Counts | None
+) -> str:
     """What a job that is done left behind, as JSON."""
-    return _dump({"result": _optional(result), "report": _optional(report), "summary": dict(summary)})
+    made = {"result": _optional(result), "report": _optional(report), "summary": dict(summary)}
+    return _dump({**made, "counts": asdict(counts) if counts else None})
+
+
+def counts_record(counts: Counts) -> str:
+    """How much of a job is done, as JSON."""
+    return _dump(asdict(counts))
 
 
 def failure_record(failure: Failure) -> str:
@@ -92,7 +100,7 @@ def read_job(fields: Mapping[str, str]) -> Job:
         finished=_moment(fields.get("finished")),
         expires=_moment(fields.get("expires")),
         progress=float(fields.get("progress", "0")),
-        steps=(int(fields["done"]), int(fields["total"])) if fields.get("total") else None,
+        counts=_counts(outcome.get("counts") or json.loads(fields.get("counts", "{}"))),
         attempts=int(fields.get("attempts", "0")),
         result=_blob(outcome.get("result")),
         report=_blob(outcome.get("report")),
@@ -129,6 +137,10 @@ def _optional(blob: Blob | None) -> dict[str, Any] | None:
 
 def _blob(value: dict[str, Any] | None) -> Blob | None:
     return None if value is None else Blob(**value)
+
+
+def _counts(value: Mapping[str, list[int] | None]) -> Counts:
+    return Counts(**{name: (pair[0], pair[1]) for name, pair in value.items() if pair})
 
 
 def _moment(text: str | None) -> float | None:

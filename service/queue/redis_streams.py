@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from cabacus.service.job import PRIORITIES, Blob, Failure, Job, State
+from cabacus.service.job import NO_COUNTS, PRIORITIES, Blob, Counts, Failure, Job, State
 from cabacus.service.queue import scripts
 from cabacus.service.queue.port import (
     LEASE_SECONDS,
@@ -34,6 +34,7 @@ from cabacus.service.queue.prelude import GROUP
 from cabacus.service.queue.records import (
     blob_record,
     claim_of,
+    counts_record,
     digest_of,
     failure_record,
     file_fields,
@@ -171,13 +172,10 @@ class RedisQueue:
             if cursor == "0-0":
                 return None
 
-    async def heartbeat(
-        self, claim: Claim, *, progress: float | None = None, steps: tuple[int, int] | None = None
-    ) -> bool:
+    async def heartbeat(self, claim: Claim, *, progress: float | None = None, counts: Counts = NO_COUNTS) -> bool:
         """See Queue."""
         share = "" if progress is None else f"{progress:.4f}"
-        done, total = steps or ("", "")
-        arguments = (claim.job.id, claim.entry, claim.consumer, share, done, total)
+        arguments = (claim.job.id, claim.entry, claim.consumer, share, counts_record(counts))
         return bool(await self._server.run(self._heartbeat, *arguments))
 
     async def redeliver(self, claim: Claim) -> Claim | None:
@@ -186,13 +184,19 @@ class RedisQueue:
         return claim_of(fields, claim.entry, claim.consumer)
 
     async def finish(
-        self, claim: Claim, *, result: Blob | None, report: Blob | None, summary: dict[str, object]
+        self,
+        claim: Claim,
+        *,
+        result: Blob | None,
+        report: Blob | None,
+        summary: dict[str, object],
+        counts: Counts | None = None,
     ) -> bool:
         """See Queue."""
         size = sum(blob.size for blob in {blob.key: blob for blob in (result, report) if blob is not None}.values())
         figures = [summary.get(name) for name in ("original_bytes", "bytes")]
         known = figures if claim.job.kind == "compress" and None not in figures else ["", ""]
-        text = outcome_record(result, report, summary)
+        text = outcome_record(result, report, summary, counts)
         made = "" if result is None else result.sha256
         return await self._end(claim, "done", "outcome", text, size=size, figures=known, made=made)
 

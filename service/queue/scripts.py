@@ -130,24 +130,24 @@ if ARGV[4] == '1' then
 end
 local it = redis.call('HMGET', job, 'tries', 'kind')
 redis.call('HSET', job, 'state', 'running', 'consumer', consumer, 'attempts', it[1] + deliveries, 'progress', 0)
-redis.call('HDEL', job, 'done', 'total')
+redis.call('HDEL', job, 'counts')
 tally(1, 'runs', it[2])
 changed(id, job)
 return redis.call('HGETALL', job)
 """
 )
 
-# ARGV: root, id, entry, consumer, then progress, steps done and steps in all, or nothing. Returns 0 when it is lost.
+# ARGV: root, id, entry, consumer, then progress, or nothing, and counts. Returns 0 when it is lost.
 HEARTBEAT = (
     PRELUDE
     + """
 local id = ARGV[2]
 local job = at('job', id)
-local known = redis.call('HMGET', job, 'state', 'progress', 'entry')
+local known = redis.call('HMGET', job, 'state', 'progress', 'entry', 'counts')
 if not held(ARGV[3], ARGV[4]) or known[1] ~= 'running' or known[3] ~= ARGV[3] then return 0 end
 redis.call('XCLAIM', stream, GROUP, ARGV[4], 0, ARGV[3], 'JUSTID')
-if ARGV[5] ~= '' and ARGV[5] ~= known[2] then
-  redis.call('HSET', job, 'progress', ARGV[5], 'done', ARGV[6], 'total', ARGV[7])
+if ARGV[5] ~= '' and (ARGV[5] ~= known[2] or ARGV[6] ~= known[4]) then
+  redis.call('HSET', job, 'progress', ARGV[5], 'counts', ARGV[6])
   changed(id, job)
 end
 return 1
@@ -213,6 +213,7 @@ if known[1] ~= 'queued' and known[1] ~= 'running' then return 0 end
 if known[1] == 'running' then
   count('running', known[3], -1)
   redis.call('HSET', job, 'state', 'queued', 'tries', known[2] + deliveries - 1, 'progress', 0)
+  redis.call('HDEL', job, 'counts')
   wait_in_line(id, job)
   changed(id, job)
 end

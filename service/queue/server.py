@@ -14,10 +14,10 @@ Every key, for the namespace `cabacus`; the braces put all of them into one slot
                               consumer  who ran it last
                               tries     deliveries of earlier tickets that count as failed
                               attempts  deliveries in all
-                              progress  0 .. 1          done total     the same in steps
+                              progress  0 .. 1          counts   JSON: the same in steps, tensors and bytes
                               version   how often the record changed
                               started finished expires    seconds since the epoch, by the server's clock
-                              outcome   JSON: result, report, summary          error  JSON: why it failed
+                              outcome   JSON: result, report, summary, counts  error  JSON: why it failed
                               output_bytes    size of result and report    made    digest of the result
                               once      its key below `once`          told    how often the webhook was tried
                               hidden    set once it is deleted or expired and only its files remain

@@ -146,12 +146,14 @@ async function watch(job) {
   };
   list();
   const ended = await follow(job.id, (current) => {
-    const counted = current.steps && current.kind === "compress";
-    const steps = counted ? `, ${whole(current.steps.done)} of ${whole(current.steps.total)} weights` : "";
+    const { tensors, bytes: size } = current;
+    const counts = tensors
+      ? `, ${whole(tensors.done)} of ${whole(tensors.total)} tensors, ${bytes(size.done)} of ${bytes(size.total)}`
+      : "";
     if (current.state === "running") {
       if (current.progress) by("progress").value = current.progress;
       else by("progress").removeAttribute("value");
-      say(`Working: ${Math.round(100 * current.progress)} %${steps}`);
+      say(`Working: ${Math.round(100 * current.progress)} %${counts}`);
     } else if (current.state === "queued") {
       by("progress").removeAttribute("value");
       say("Waiting for its turn …");

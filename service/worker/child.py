@@ -7,7 +7,7 @@ has no socket, and may be killed at any time: what it writes lies in the job's o
 
     in    {"kind", "inputs": {role: path}, "options", "folder", "threads", "about": what its log lines are about}
     out   {"ready": true}                                      once, when the imports are done
-          {"progress": 0.5, "steps": [3, 6]}                   any number of times
+          {"progress": 0.5, "counts": {"steps": [3, 6], ...}}  any number of times
           {"product": {"report", "result", "extension", "media_type", "summary"}}   or
           {"failure": {"code", "detail", "field", "tensor", "limit"}}               at the end of each job
 """
@@ -22,6 +22,7 @@ import resource
 import secrets
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -66,14 +67,16 @@ def _answer(run: Callable[[Task, Progress], Product], request: dict[str, Any], a
         folder=Path(request["folder"]),
         threads=request["threads"],
     )
+    reporter = _Reporter(answers)
     try:
-        product = run(task, _reporter(answers))
+        product = run(task, reporter)
     except Refusal as refusal:
         return {"failure": asdict(refusal.failure) | {"detail": refusal.failure.detail[:MAX_DETAIL]}}
     except Exception:
         reference = secrets.token_hex(6)
         logger.exception("unexpected fault %s", reference)
         return {"failure": asdict(Failure("internal", f"this is a fault of ours; it is logged under {reference}"))}
+    reporter.flush()
     return {
         "product": {
             "report": str(product.report),
@@ -85,18 +88,38 @@ def _answer(run: Callable[[Task, Progress], Product], request: dict[str, Any], a
     }
 
 
-def _reporter(answers: TextIO) -> Progress:
-    """Passes progress on, now and then."""
-    latest = time.monotonic()
+class _Reporter(Progress):
+    """Passes progress on, now and then; from any thread."""
 
-    def report(done: int, total: int) -> None:
-        nonlocal latest
+    def __init__(self, answers: TextIO) -> None:
+        self._answers = answers
+        self._share = 0.0
+        self._counts: dict[str, tuple[int, int]] = {}
+        self._due = time.monotonic() + PROGRESS_SECONDS
+        self._lock = threading.Lock()
+
+    def __call__(self, done: int, total: int) -> None:
+        with self._lock:
+            if total > 0:
+                self._share = min(1.0, done / total)
+                self._counts["steps"] = done, total
+            self._now_and_then()
+
+    def tensors(self, done: int, total: int, done_bytes: int, total_bytes: int) -> None:
+        with self._lock:
+            self._counts |= {"tensors": (done, total), "bytes": (done_bytes, total_bytes)}
+            self._now_and_then()
+
+    def flush(self) -> None:
+        """Say how far it came in the end."""
+        with self._lock:
+            self._now_and_then(at_once=True)
+
+    def _now_and_then(self, *, at_once: bool = False) -> None:
         now = time.monotonic()
-        if total > 0 and now - latest >= PROGRESS_SECONDS:
-            latest = now
-            _send(answers, {"progress": min(1.0, done / total), "steps": [done, total]})
-
-    return report
+        if at_once or now >= self._due:
+            self._due = now + PROGRESS_SECONDS
+            _send(self._answers, {"progress": self._share, "counts": self._counts})
 
 
 def _send(answers: TextIO, message: dict[str, Any]) -> None:

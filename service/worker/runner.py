@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, ParamSpec, TypeVar
 
-from cabacus.service.job import Blob, Failure, Job
+from cabacus.service.job import Blob, Counts, Failure, Job
 from cabacus.service.logs import bound, current
 from cabacus.service.queue.port import Claim, Queue
 from cabacus.service.settings import Settings
@@ -51,6 +51,7 @@ class Outcome:
     result: Blob
     report: Blob
     summary: dict[str, object]
+    counts: Counts
 
 
 class Runner:
@@ -113,8 +114,10 @@ class Runner:
         """One run. Raises RunFailed."""
         ended = await self._supervised(claim)
         match ended:
-            case Outcome(place, result, report, summary):
-                done = await persistently(self._queue.finish, claim, result=result, report=report, summary=summary)
+            case Outcome(place, result, report, summary, counts):
+                done = await persistently(
+                    self._queue.finish, claim, result=result, report=report, summary=summary, counts=counts
+                )
                 logger.info("done" if done else "done, but not ours any more", extra={"fields": summary})
                 if not done:
                     with suppress(OSError):  # then it goes with the job's other files
@@ -137,8 +140,8 @@ class Runner:
                 if done:
                     return await work
                 try:
-                    progress, steps = self._child.progress, self._child.steps
-                    if not await self._queue.heartbeat(claim, progress=progress, steps=steps):
+                    progress, counts = self._child.progress, self._child.counts
+                    if not await self._queue.heartbeat(claim, progress=progress, counts=counts):
                         return None
                 except ConnectionError as error:
                     logger.warning("goes on without a heartbeat: %s", error)
@@ -202,14 +205,14 @@ class Runner:
             report = await self._store.write_file(f"{place}/report.json", Path(product["report"]))
             report = replace(report, media_type=REPORT_MEDIA_TYPE, name=f"{stem}.{job.kind}.json")
             if product["result"] is None:
-                return Outcome(place, report, report, product["summary"])
+                return Outcome(place, report, report, product["summary"], self._child.counts)
             extension = product["extension"]
             result = await self._store.write_file(f"{place}/result.{extension}", Path(product["result"]))
         except BaseException:
             await self._store.delete_below(place)
             raise
         result = replace(result, media_type=product["media_type"], name=f"{stem}.{extension}")
-        return Outcome(place, result, report, product["summary"])
+        return Outcome(place, result, report, product["summary"], self._child.counts)
 
 
 async def persistently(call: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -9,6 +9,8 @@ import sys
 from contextlib import suppress
 from typing import Any
 
+from cabacus.service.job import NO_COUNTS, Counts
+
 PIPELINE = "cabacus.service.pipeline"
 LINE_BYTES = 2**20
 
@@ -24,14 +26,14 @@ class ChildDied(Exception):
 class Child:
     """One child process that is used again and again; a new one takes its place once it is dead.
 
-    `progress` is the share of the present job that is done, `steps` the same as counts of steps done and in all.
+    `progress` is the share of the present job that is done, `counts` the same in steps, tensors and bytes.
     """
 
     def __init__(self, *, pipeline: str = PIPELINE, memory_bytes: int = 0, log_format: str = "text") -> None:
         self._arguments = [str(os.getpid()), pipeline, str(memory_bytes), log_format]
         self._process: asyncio.subprocess.Process | None = None
         self.progress = 0.0
-        self.steps: tuple[int, int] | None = None
+        self.counts = NO_COUNTS
 
     @property
     def process_id(self) -> int | None:
@@ -65,7 +67,7 @@ class Child:
         await self.start()
         assert self._process is not None
         assert self._process.stdin is not None
-        self.progress, self.steps = 0.0, None
+        self.progress, self.counts = 0.0, NO_COUNTS
         try:
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
             with suppress(ConnectionError):  # then it is dead, which the next line finds
@@ -75,8 +77,7 @@ class Child:
                 if "progress" not in message:
                     return message
                 self.progress = message["progress"]
-                done, total = message["steps"]
-                self.steps = done, total
+                self.counts = Counts(**{name: (done, total) for name, (done, total) in message["counts"].items()})
         except BaseException:
             await self.kill()
             raise

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import io
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from cabacus.service.client import (
     GoneError,
     IntegrityError,
     InvalidRequestError,
+    Job,
     NotFoundError,
     ProblemError,
     ServerError,
@@ -30,6 +32,7 @@ from cabacus.service.client import (
     WaitTimeout,
     flows,
 )
+from cabacus.service.client.progress import counts_of
 
 Handler = Callable[[httpx.Request], httpx.Response]
 DATA = bytes(range(256)) * 40
@@ -422,11 +425,16 @@ def test_events_of_a_job_whose_end_was_seen_are_none() -> None:
         assert list(client.events(JOB_ID)) == []
 
 
-def test_a_progress_bar_is_shown_on_request(capsys: pytest.CaptureFixture[str]) -> None:
-    steps = {"done": 1, "total": 2}
+def test_a_progress_bar_is_shown_on_request(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "120"}.items():  # as on a terminal
+        monkeypatch.setenv(name, value)
+    counts = {"steps": (1, 2), "tensors": (3, 7), "bytes": (1_500_000, 4_000_000)}
+    told = {name: {"done": done, "total": total} for name, (done, total) in counts.items()}
     script = Script(
         httpx.Response(202, json=job("queued")),
-        stream(json.dumps(job("running", steps=steps)), json.dumps(job("done"))),
+        stream(json.dumps(job("running", **told)), json.dumps(job("done", **told))),
         httpx.Response(200, json=job("done")),
         httpx.Response(200, content=DATA),
         httpx.Response(200, json={}),
@@ -435,3 +443,16 @@ def test_a_progress_bar_is_shown_on_request(capsys: pytest.CaptureFixture[str]) 
         assert client.compress(b"x", progress=True).data == DATA
     captured = capsys.readouterr()
     assert captured.out == ""  # a result may be on its way there
+    assert "3/7 tensors, 1.5/4.0 MB" in re.sub(r"\x1b\[[0-9;]*m", "", captured.err)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"tensors": {"done": 0, "total": 2}, "bytes": {"done": 0, "total": 250_000}}, "0/2 tensors, 0.0/0.2 MB"),
+        ({"steps": {"done": 1, "total": 9}, "tensors": None}, "1/9"),
+        ({}, ""),
+    ],
+)
+def test_a_bar_says_what_the_service_counts(changes: dict[str, Any], said: str) -> None:
+    assert counts_of(Job.from_json(job("running", **changes))) == said

@@ -59,6 +59,21 @@ def test_the_client_gives_the_report_of_the_engine(service_url: str, model: Path
         client.delete(result.job_id)
 
 
+def test_jobs_tell_tensors_and_bytes(service_url: str, model: Path) -> None:
+    size = sum(array.nbytes for array in load(model.read_bytes()).values())
+    sigma = {name: np.full(array.shape, 0.01) for name, array in load(model.read_bytes()).items() if array.ndim >= 2}
+    with Client(service_url) as client:
+        packed = client.compress(model, snr_db=30)
+        for kind, source, files in (
+            ("compress", model, {}),
+            ("decompress", packed.data, {}),
+            ("sweep", model, {"sigma": sigma, "s": 5}),
+        ):
+            seen = list(client.events(client.submit(kind, source, **files)))
+            assert (seen[-1].state, seen[-1].tensors, seen[-1].bytes) == ("done", (4, 4), (size, size))
+            assert [job.bytes for job in seen[:-1] if job.bytes and job.bytes[0] > size] == []
+
+
 def test_the_awaited_client_works_on_several_jobs_at_once(service_url: str, model: Path) -> None:
     async def main() -> list[int]:
         async with AsyncClient(service_url) as client:

@@ -136,6 +136,7 @@ def test_progress_of_a_sweep_ends_at_its_end() -> None:
     cabacus.sweep(MODEL, progress=lambda done, total: seen.append((done, total)), **OPTIONS)
     assert seen
     assert all(0 < done <= total for done, total in seen)
+    assert seen[-1][0] == seen[-1][1]
 
 
 def test_a_sweep_is_the_same_for_any_number_of_threads(curve: cabacus.Curve) -> None:

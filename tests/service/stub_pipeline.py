@@ -27,6 +27,7 @@ def run(task: Task, progress: Progress) -> Product:
         if name == "seconds":
             for step in range(STEPS):
                 time.sleep(float(value) / STEPS)
+                progress.tensors(step + 1, STEPS, 100 * (step + 1), 100 * STEPS)
                 progress(step + 1, STEPS)
         elif name == "hang":
             ctypes.PyDLL(None).usleep(int(float(value) * 1e6))

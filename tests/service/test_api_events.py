@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save
 
 from cabacus.service.client import AsyncClient, NotFoundError, WaitTimeout
-from cabacus.service.job import Failure
+from cabacus.service.job import Counts, Failure
 
 MODEL = save({})
 
@@ -48,9 +48,12 @@ def test_a_stream_tells_every_state_and_ends(service) -> None:
             await lines_until(lines, '"state":"queued"')
             claim = await api.queue.claim("worker", block_seconds=1)
             await lines_until(lines, '"state":"running"')
-            await api.queue.heartbeat(claim, progress=0.25, steps=(1, 4))
+            await api.queue.heartbeat(claim, progress=0.25, counts=Counts((1, 4), (2, 3), (8, 9)))
             (line,) = [line for line in await lines_until(lines, '"progress":0.25') if "data" in line]
-            assert json.loads(line.removeprefix("data: "))["steps"] == {"done": 1, "total": 4}
+            seen = json.loads(line.removeprefix("data: "))
+            assert seen["steps"] == {"done": 1, "total": 4}
+            assert seen["tensors"] == {"done": 2, "total": 3}
+            assert seen["bytes"] == {"done": 8, "total": 9}
             await api.queue.fail(claim, Failure("corrupt", "slice 3 is corrupt"))
             rest = [line async for line in lines]  # ends by itself
         (last,) = [json.loads(line[6:]) for line in rest if line.startswith("data")]
@@ -121,7 +124,7 @@ def test_the_client_follows_a_job_and_shows_progress(service) -> None:
         async def work() -> None:
             claim = await api.queue.claim("worker", block_seconds=10)
             for step in range(1, 4):
-                await api.queue.heartbeat(claim, progress=step / 4, steps=(step, 4))
+                await api.queue.heartbeat(claim, progress=step / 4, counts=Counts((step, 4), (step, 5)))
                 await asyncio.sleep(0.05)
             made = await api.put("jobs/x/result.cabac", b"result")
             said = await api.put("jobs/x/report.json", b"{}")
@@ -130,10 +133,12 @@ def test_the_client_follows_a_job_and_shows_progress(service) -> None:
         worker = asyncio.create_task(work())
         shown = []
         async with AsyncClient(str(api.http.base_url)) as client:
-            result = await client.compress(MODEL, progress=lambda job: shown.append((job.state, job.steps)))
+            result = await client.compress(
+                MODEL, progress=lambda job: shown.append((job.state, job.steps, job.tensors))
+            )
             assert result.data == b"result"
-            assert ("done", (3, 4)) in shown
-            assert ("running", (1, 4)) in shown
+            assert ("done", (3, 4), (3, 5)) in shown
+            assert ("running", (1, 4), (1, 5)) in shown
             assert [job.state async for job in client.events(result.job_id)] == ["done"]
             job = await client.submit("compress", MODEL)
             with pytest.raises(WaitTimeout):

@@ -218,4 +218,5 @@ def test_a_terminal_sees_a_progress_bar_that_is_gone_at_the_end(started: Started
     os.close(ours)
     assert process.wait(SECONDS) == 0
     assert b"compressing [" in seen
+    assert b"4/4 tensors  0.1/0.1 MB" in seen
     assert b"fc.weight" in seen.rpartition(b"\x1b[K")[2]

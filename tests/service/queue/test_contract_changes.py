@@ -6,6 +6,7 @@ import asyncio
 
 from queue_steps import FAILURE, REPORT, RESULT, claim_of, finish
 
+from cabacus.service.job import Counts
 from cabacus.service.queue.port import HISTOGRAMS
 
 
@@ -28,21 +29,43 @@ def test_every_change_is_seen(queue, new_job) -> None:
                     await asyncio.sleep(0.001)
 
         await until(lambda job: job.state == "running")
-        await queue.heartbeat(claim, progress=0.5, steps=(1, 2))
+        await queue.heartbeat(claim, progress=0.5, counts=Counts((1, 2)))
         await until(lambda job: job.progress == 0.5)
         before = seen[-1].version
-        await queue.heartbeat(claim, progress=0.5, steps=(1, 2))  # nothing new
+        await queue.heartbeat(claim, progress=0.5, counts=Counts((1, 2)))  # nothing new
         assert (await queue.get(job.id)).version == before
         await finish(queue, claim)
         async with asyncio.timeout(5):
             await following
-        assert [(job.state, job.steps) for job in seen] == [
+        assert [(job.state, job.counts.steps) for job in seen] == [
             *(("queued", None), ("running", None), ("running", (1, 2)), ("done", (1, 2)))
         ]
         versions = [job.version for job in seen]
         assert sorted(set(versions)) == versions
         assert (await queue.change(job.id, -1, 20)).state == "done"
         assert (await queue.change(job.id, seen[-1].version, 0.02)).state == "done"
+
+    queue(check)
+
+
+def test_steps_tensors_and_bytes_are_told_each_time_one_changes_and_at_the_end(queue, new_job) -> None:
+    async def check(queue) -> None:
+        job = new_job()
+        await queue.submit(job)
+        claim = await claim_of(queue)
+        versions = []
+        for counts in (Counts((1, 8), (0, 2), (0, 64)), Counts((1, 8), (1, 2), (32, 64))):
+            assert await queue.heartbeat(claim, progress=0.125, counts=counts)
+            found = await queue.get(job.id)
+            assert found.counts == counts
+            versions.append(found.version)
+        assert versions[0] < versions[1]
+        await queue.hand_back(claim)  # what the next run does begins at nothing
+        assert (await queue.get(job.id)).counts == Counts()
+        claim = await claim_of(queue)
+        whole = Counts((8, 8), (2, 2), (64, 64))
+        assert await queue.finish(claim, result=RESULT, report=REPORT, summary={}, counts=whole)
+        assert (await queue.get(job.id)).counts == whole
 
     queue(check)
 

@@ -8,6 +8,7 @@ import signal
 import time
 
 from cabacus.service.queue.redis_streams import RedisQueue
+from cabacus.service.settings import Settings
 
 
 def test_a_job_is_done_and_its_output_stored(workshop) -> None:
@@ -87,22 +88,25 @@ def test_the_memory_limit_ends_the_job_and_not_the_worker(workshop) -> None:
 
 
 def test_a_cancelled_job_frees_its_slot_within_a_second(workshop) -> None:
+    async def freed(shop) -> float:
+        """Seconds, by the clock of the queue's server, from the end of a job that does not listen to the next start."""
+        stuck = await shop.submit("hang=30")
+        await shop.until(stuck, lambda job: job.state == "running")
+        after = await shop.submit()
+        ended = (await shop.queue.cancel(stuck.id)).finished
+        done = await shop.end(after)
+        assert (done.state, (await shop.queue.get(stuck.id)).state) == ("done", "cancelled")
+        return done.started - ended
+
     async def check(shop) -> None:
         async with shop.worker():
-            stuck = await shop.submit("hang=30")
-            await shop.until(stuck, lambda job: job.state == "running")
-            after = await shop.submit()
-            began = time.monotonic()
-            await shop.queue.cancel(stuck.id)
-            assert (await shop.end(after)).state == "done"
-            # A new process has to come up before the next job starts; what the cancelling takes is below a second.
-            started = (await shop.queue.get(after.id)).started
-            assert started - (await shop.queue.get(stuck.id)).finished < 2
-            assert time.monotonic() - began < 5
-        assert (await shop.queue.get(stuck.id)).state == "cancelled"
-        assert len([key for key in shop.stored() if "output" in key]) == 2
+            # The killed process is replaced before the next job starts. The median: a machine that is busy with other
+            # work for a moment may take its time over one of them.
+            seconds = sorted([await freed(shop) for _ in range(5)])
+            assert seconds[2] < 1, seconds
+        assert len([key for key in shop.stored() if "output" in key]) == 2 * len(seconds)
 
-    workshop(check)
+    workshop(check, idle_seconds=Settings.idle_seconds)
 
 
 def test_a_stopping_worker_hands_back_what_it_cannot_end(workshop) -> None:
