@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cabacus.service.job import Blob, Job
+from cabacus.service.mending import mend
 from cabacus.service.queue.port import Bounds, Queue
 from cabacus.service.storage.port import Store
 
@@ -115,6 +116,7 @@ class Rounds:
             "minimum": found.minimum,
         }
         inputs = {"model": await base()} | {f"update-{number}": update.blob for number, update in enumerate(updates)}
+        await mend(found.owner, inputs.values(), self._queue, self._store)
         receipt = await self._queue.submit(
             Job(found.id, "round", time.time(), inputs, options, owner=found.owner), bounds=bounds
         )

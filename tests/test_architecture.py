@@ -44,10 +44,14 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "service.storage": ({"service.job", "service.storage.port"}, {"obstore"}),
     "service.adapters": ({"service.settings", "service.queue", "service.storage", *PORTS}, set()),
     "service.removal": (PORTS, set()),
+    "service.mending": ({*PORTS, "service.job"}, set()),
     "service.round_schemas": ({"service.schemas"}, {"pydantic"}),
-    "service.rounds": ({*PORTS, "service.job"}, set()),
+    "service.rounds": ({*PORTS, "service.job", "service.mending"}, set()),
     "service.api": (
-        {*VALUES, *PORTS, "service.logs", "service.removal", "service.rounds", "service.round_schemas"},
+        {
+            *(*VALUES, *PORTS, "service.logs", "service.removal", "service.mending"),
+            *("service.rounds", "service.round_schemas"),
+        },
         {"fastapi", "starlette", "pydantic", "uvicorn", "python_multipart", "opentelemetry", "prometheus_client"},
     ),
     "service.worker": (

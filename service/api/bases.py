@@ -14,6 +14,7 @@ from cabacus.service.api.context import Context, Current
 from cabacus.service.api.upload import Upload, discard, receive_base
 from cabacus.service.errors import ServiceError
 from cabacus.service.job import Blob
+from cabacus.service.mending import mend
 from cabacus.service.schemas import BASE_PATTERN, BaseList, BaseView
 
 router = APIRouter(prefix="/bases", tags=["bases"])
@@ -42,6 +43,8 @@ async def known_base(context: Context, caller: Caller, digest: str) -> dict[str,
     """
     stored = await context.queue.base(caller.owner, digest)
     if stored is not None:
+        if await context.store.size(stored.key) is None:  # lost; who stores it again heals it
+            raise _not_found(digest)
         return {"base": stored}
     job = await context.queue.made(caller.owner, digest)
     if job is None or job.result is None or not job.result.media_type.startswith(TENSORS):
@@ -76,6 +79,15 @@ async def base_for_job(context: Context, caller: Caller, digest: str, upload: Up
     except KeyError:  # it was deleted just now
         raise _not_found(digest) from None
     return found | {"base": replace(copy, media_type=blob.media_type, name=blob.name)}
+
+
+async def _mend(context: Context, caller: Caller, digest: str, blob: Blob) -> None:
+    """Let a base that the store has lost make way for the one that was sent, or be there again."""
+    queue, store = context.queue, context.store
+    await mend(caller.owner, [blob], queue, store)
+    known = await queue.base(caller.owner, digest)
+    if known is not None and await store.size(known.key) is None:
+        await discard(store, *(key.rpartition("/")[0] for key in await queue.drop_base(caller.owner, digest)))
 
 
 async def _stored_base(context: Context, caller: Caller, digest: str) -> Blob:
@@ -120,6 +132,7 @@ async def put_base(request: Request, digest: Digest, context: Current, caller: W
             blob = await receive_base(
                 request, context.store, upload, limit=settings.max_upload_bytes, quiet_seconds=settings.quiet_seconds
             )
+        await _mend(context, caller, digest, blob)
         kept = await context.queue.keep_base(caller.owner, digest, blob, bounds=caller.bounds)
     except BaseException:
         await discard(context.store, *upload.places)

@@ -25,6 +25,7 @@ from cabacus.service.api.upload import Upload, discard, has_body, receive, refus
 from cabacus.service.errors import ServiceError
 from cabacus.service.job import KINDS, Job, Kind
 from cabacus.service.logs import note
+from cabacus.service.mending import mend
 from cabacus.service.queue.port import NO_BOUNDS, Once, Queue, full, too_many_bytes, too_many_jobs
 from cabacus.service.storage.port import Store
 
@@ -85,6 +86,7 @@ async def start(request: Request, kind: Kind, context: Context, caller: Caller) 
         request=request.state.request_id,
     )
     try:
+        await mend(caller.owner, upload.inputs.values(), queue, store)
         receipt = await queue.submit(job, bounds=caller.bounds, once=Once(once, _fingerprint(job)) if once else None)
     except ConnectionError:  # the job may have been recorded: its files stay until that is known
         context.later(_settle(queue, store, job_id, upload.places))

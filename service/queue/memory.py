@@ -7,7 +7,7 @@ import itertools
 import time
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -98,6 +98,10 @@ class MemoryQueue:
         self._tally("stored_bytes", by=size)
         await self._enqueue(job.id)
         return self._receipt(job, self._jobs[job.id], fresh=True)
+
+    async def uploads(self, owner: str, blobs: Sequence[Blob]) -> list[str | None]:
+        """See Queue."""
+        return [self._files.key_of(owner, blob) for blob in blobs]
 
     async def get(self, job_id: str) -> Job | None:
         """See Queue."""

@@ -20,6 +20,10 @@ class Files:
         self.bytes: Counter[str] = Counter()
         self._uploads: dict[tuple[str, str], str] = {}
 
+    def key_of(self, owner: str, blob: Blob) -> str | None:
+        """Where the owner has stored the same bytes."""
+        return self._uploads.get((owner, digest_of(blob)))
+
     def take(self, owner: str, blobs: Mapping[str, Blob], bounds: Bounds) -> tuple[dict[str, Blob], int]:
         """Use files, of those that the owner has stored before the earlier upload; and the bytes that are new.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -175,6 +176,9 @@ class Queue(Protocol):
 
         Raises QueueFull, OwnerFull, KeyReused.
         """
+
+    async def uploads(self, owner: str, blobs: Sequence[Blob]) -> list[str | None]:
+        """For each file, the storage key of an upload of the same bytes that a job of the owner's or a base uses."""
 
     async def get(self, job_id: str) -> Job | None:
         """The job's record, or None when it is unknown or expired."""

@@ -111,6 +111,15 @@ class RedisQueue:
         unused = tuple(blob.key for blob in job.inputs.values() if blob.key not in kept)
         return Receipt(known, outcome == "ok", unused)
 
+    async def uploads(self, owner: str, blobs: Sequence[Blob]) -> list[str | None]:
+        """See Queue."""
+        if not blobs:
+            return []
+        names = [f"{owner}/{digest_of(blob)}" for blob in blobs]
+        with translated():
+            found: list[str | None] = await self._server.redis.hmget(self._server.key("uploads"), names)
+        return found
+
     async def get(self, job_id: str) -> Job | None:
         """See Queue."""
         with translated():

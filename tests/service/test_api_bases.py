@@ -55,6 +55,25 @@ def test_a_base_is_stored_named_and_forgotten(service) -> None:
     service(check)
 
 
+@pytest.mark.parametrize("again", [BASE, BASE + b" "], ids=["the same file", "another file"])
+def test_a_base_that_the_store_has_lost_is_not_there_and_can_be_stored_again(service, again: bytes) -> None:
+    async def check(api) -> None:
+        await api.http.put(PLACE, content=BASE)
+        (key,) = api.stored()
+        api.folder.joinpath(key).unlink()
+        assert (await api.http.head(PLACE)).status_code == 404
+        refused = await api.http.post(f"/compress?base={DIGEST}", content=save({}, {"another": "model"}))
+        assert code(refused) == (404, "base_not_found")
+        assert (await api.http.put(PLACE, content=again)).status_code in (200, 201)
+        head = await api.http.head(PLACE)
+        assert (head.status_code, head.headers["etag"]) == (200, f'"{hashlib.sha256(again).hexdigest()}"')
+        assert len(api.stored()) == 1
+        await api.http.delete(PLACE)
+        assert api.stored() == []
+
+    service(check)
+
+
 @pytest.mark.parametrize("kind", ["compress", "decompress"])
 def test_a_base_that_is_not_stored_is_said_before_the_upload(service, kind: str) -> None:
     async def check(api) -> None:

@@ -106,6 +106,24 @@ def test_the_same_file_is_stored_once(service) -> None:
     service(check)
 
 
+def test_a_file_that_the_store_has_lost_is_stored_again_with_the_next_that_is_the_same(service) -> None:
+    async def check(api) -> None:
+        async def claimed() -> bytes:
+            claim = await api.queue.claim("worker", block_seconds=1)
+            return b"".join([chunk async for chunk in api.store.read(claim.job.inputs["model"].key)])
+
+        await api.http.post("/compress", content=MODEL)
+        (key,) = api.stored()
+        for damage in (api.folder.joinpath(key).unlink, lambda: api.folder.joinpath(key).write_bytes(b"half")):
+            damage()
+            assert (await api.http.post("/compress", content=MODEL)).status_code == 202
+            assert api.stored() == [key]
+        for _ in range(3):  # the earlier jobs are healed too
+            assert await claimed() == MODEL
+
+    service(check)
+
+
 # -- digests -----------------------------------------------------------------------------------------------------------
 
 

@@ -57,6 +57,10 @@ def test_the_same_upload_is_kept_as_long_as_a_job_needs_it(queue, new_job) -> No
         receipt = await queue.submit(second)
         assert receipt.unused == ("uploads/2/m.npz",)
         assert receipt.job.inputs["model"].key == "uploads/1/m.npz"
+        asked = [Blob("uploads/9/m.npz", 5, "aa" * 32), Blob("uploads/9/m.npz", 5, "bb" * 32)]
+        assert await queue.uploads("me", asked) == ["uploads/1/m.npz", None]
+        assert await queue.uploads("you", asked) == [None, None]
+        assert await queue.uploads("me", []) == []
         assert (await queue.submit(second)).unused == ("uploads/2/m.npz",)  # as when the answer was lost
         assert (await queue.submit(other)).unused == ()  # nobody learns what others have stored
         for _ in range(3):
