@@ -86,8 +86,8 @@ docker-test: $(VENV)/.ready ## Build the image, start everything, hurt it: needs
 test-shared: $(VENV)/.ready ## Run the tests that need the networks and data sets of ../shared
 	pytest -m shared $(ARGS)
 
-test-train: $(TRAIN)/.ready ## Run the tests of cabacus.sparsify in an environment with torch
-	$(TRAIN)/bin/python -m pytest tests/sparsify $(ARGS)
+test-train: $(TRAIN)/.ready ## Run the tests that need torch, in an environment with it: cabacus.sparsify, state_dicts
+	$(TRAIN)/bin/python -m pytest tests/sparsify tests/e2e/test_torch.py $(ARGS)
 
 table1: $(TRAIN)/.ready ## Train the networks of the paper's Table 1, compress and judge them: hours; goes on where it was
 	mkdir -p build/table1

@@ -44,8 +44,10 @@ class Base(Mapping[str, Tensor]):
         return len(self._tensors)
 
 
-def digest(tensors: Mapping[str, Tensor]) -> bytes:
+def digest(tensors: Mapping[str, Any]) -> bytes:
     """Return the SHA-256 of decoded tensors in the order of their names: names, types, shapes, elements (FORMAT 7).
+
+    Arrays, or what `compress` takes in their place, such as a state_dict of torch. Raises InputError for other values.
 
     >>> digest({"w": np.zeros(2, np.float32)}).hex()[:8], digest({}).hex()[:8]
     ('ec154fc0', 'e3b0c442')
@@ -56,7 +58,7 @@ def digest(tensors: Mapping[str, Tensor]) -> bytes:
 
     state = hashlib.sha256()
     for name in sorted(tensors, key=lambda name: name.encode()):
-        tensor = tensors[name]
+        tensor = as_tensor(tensors[name], tensor=name)
         encoded = name.encode()
         state.update(_varint(len(encoded)) + encoded + bytes([BY_NAME[dtype_name(tensor)].id]))
         state.update(b"".join(map(_varint, (len(tensor.shape), *tensor.shape))))

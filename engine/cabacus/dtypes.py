@@ -379,13 +379,12 @@ def _to_integers(values: Array, dtype: DType) -> Array:
     return np.where(rounded >= float(high), np.array(high, dtype.name), inside)
 
 
-@cache
 def _of_torch(value: Any) -> Any:
     """A tensor of torch as NumPy takes it: without gradient, in main memory, and types that NumPy lacks as their bits.
 
     torch is not imported: who has a tensor of it has done that.
     """
-    held = value.detach().cpu()
+    held = value.detach().cpu().resolve_conj().resolve_neg()
     dtype = BY_NAME.get(str(held.dtype).removeprefix("torch."))
     if dtype is None or dtype.native:
         return held.numpy()
@@ -394,6 +393,7 @@ def _of_torch(value: Any) -> Any:
     return from_bits(bits.numpy().view(dtype.storage), dtype.name)
 
 
+@cache
 def _foreign(name: str) -> np.dtype[Any] | None:
     """The `ml_dtypes` type of that name, or None where that is not installed or too old to know it."""
     try:

@@ -24,6 +24,8 @@ class Upload:
 
     def __init__(self, files: Mapping[str, Source | None]) -> None:
         self._files: dict[str, Any] = {role: source for role, source in files.items() if source is not None}
+        for role, source in self._files.items():
+            _refuse(role, source)
         self._shards: list[Path] = []
         model = self._files.get("model")
         if isinstance(model, str | PathLike):
@@ -72,6 +74,16 @@ def whole(source: Source) -> Source:
     import cabacus
 
     return cabacus.read(path)
+
+
+def _refuse(role: str, source: object) -> None:
+    """Refuse what is no Source: iterables, tensors among them, would be sent as if they were pieces of a file."""
+    if isinstance(source, str | PathLike | bytes | bytearray | memoryview | Mapping) or _is_file(source):
+        return
+    kind = type(source).__name__
+    if hasattr(source, "state_dict"):
+        raise TypeError(f"{role} is a {kind}; pass its weights, {role}.state_dict()")
+    raise TypeError(f"{role} is a {kind}; pass a path, bytes, a binary file, or a mapping of tensor names to arrays")
 
 
 class _Reader:

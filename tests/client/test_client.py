@@ -446,6 +446,28 @@ def test_a_progress_bar_is_shown_on_request(
     assert "3/7 tensors, 1.5/4.0 MB" in re.sub(r"\x1b\[[0-9;]*m", "", captured.err)
 
 
+class Module:
+    """As torch has them."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (Module(), r"model is a Module; .* model\.state_dict\(\)"),
+        (np.ones((2, 2)), "model is a ndarray; pass a path, bytes, a binary file, or a mapping"),
+        (["w"], "model is a list"),
+    ],
+)
+def test_what_is_no_file_is_refused_before_it_is_sent(source: Any, said: str) -> None:
+    script = Script()
+    with script.client() as client, pytest.raises(TypeError, match=said):
+        client.compress(source)
+    assert script.requests == []
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

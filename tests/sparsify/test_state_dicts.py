@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import weakref
 
 import numpy as np
 import pytest
@@ -30,6 +31,25 @@ def test_types_that_numpy_lacks_keep_their_bits(dtype: torch.dtype) -> None:
     assert dtype_name(found) == str(dtype).removeprefix("torch.")
     assert tuple(found.shape) == (5, 6)
     assert bytes(as_bytes(found)) == bytes(tensor.contiguous().view(torch.uint8).numpy().ravel())
+
+
+def test_a_tensor_that_is_trained_on_is_read_anew_and_let_go() -> None:
+    weight = torch.randn(20, 30).bfloat16().T  # the bits are a copy: not in the order of C
+    before = cabacus.decompress(cabacus.compress({"w": weight}, rules=["*:keep"]).data)["w"]
+    weight += 1
+    after = cabacus.decompress(cabacus.compress({"w": weight}, rules=["*:keep"]).data)["w"]
+    assert not np.array_equal(as_bytes(before), as_bytes(after))
+    held = weakref.ref(weight)
+    del weight
+    assert held() is None
+
+
+def test_views_that_conjugate_or_negate_are_written_out() -> None:
+    numbers = torch.randn(4, 5, dtype=torch.complex64)
+    views = {"conjugate": numbers.conj(), "negative": numbers.conj().imag}
+    decoded = cabacus.decompress(cabacus.compress(views, snr_db=30, rules=["*:keep"]).data)
+    np.testing.assert_array_equal(decoded["conjugate"], numbers.numpy().conj())
+    np.testing.assert_array_equal(decoded["negative"], -numbers.numpy().imag)
 
 
 def test_what_cannot_be_stored_says_so() -> None:
