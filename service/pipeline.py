@@ -194,7 +194,8 @@ def _count_levels(path: Path, report: dict[str, Any]) -> None:
 
 def _decompress(task: Task, progress: Progress) -> Product:
     model = task.inputs["model"]
-    inspection = cabacus.inspect(model)
+    base = _base(task)
+    inspection = cabacus.inspect(model, base=base)
     names = _matching([row.name for row in inspection.tensors], task.options.get("name"))
     extension = str(task.options.get("format", "safetensors"))
     if extension not in ("safetensors", "npz", "npy"):
@@ -205,7 +206,7 @@ def _decompress(task: Task, progress: Progress) -> Product:
         detail = f"npy holds exactly one tensor, these are {len(names)}; choose one by name, or use format=npz"
         raise Refusal(Failure("invalid_option", detail, field="format"))
     path = task.folder / f"result.{extension}"
-    _Watched(model, progress, base=_base(task), threads=_threads(task)).save(path, names)
+    _Watched(model, progress, base=base, threads=_threads(task)).save(path, names)
     report = inspection.to_json()
     if len(names) < len(inspection.tensors):
         report["tensors"] = [row for row in report["tensors"] if row["name"] in set(names)]

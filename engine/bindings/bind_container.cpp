@@ -21,11 +21,13 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 namespace py = pybind11;
 
+using cabacus::BaseTensor;
 using cabacus::Coding;
 using cabacus::Fault;
 using cabacus::FormatError;
@@ -39,9 +41,11 @@ namespace {
 struct PythonHeader {
     std::uint8_t version = 0;
     std::uint64_t bytes = 0;
+    bool complete = true;
     std::uint64_t file_bytes = 0;
     py::list metadata;
     py::object base;
+    py::object layout;
     py::list records;
 };
 
@@ -112,32 +116,45 @@ Limits limits_from(const py::dict& values) {
     return limits;
 }
 
+using LayoutFields = std::pair<std::uint64_t, std::vector<std::uint64_t>>;
+
 py::bytes pack(const std::vector<Record>& records, const cabacus::Metadata& metadata,
-               const std::optional<std::string>& base) {
+               const std::optional<std::string>& base, const std::optional<LayoutFields>& layout) {
     std::optional<cabacus::Digest> digest;
     if (base) {
         if (base->size() != cabacus::Digest{}.size()) throw py::value_error("a base is named by 32 bytes");
         std::copy(base->begin(), base->end(), digest.emplace().begin());
     }
+    std::optional<cabacus::Layout> slots;
+    if (layout) slots = cabacus::Layout{layout->first, layout->second};
     std::vector<std::uint8_t> packed;
     {
         const py::gil_scoped_release released;
-        packed = cabacus::pack(records, metadata, digest);
+        packed = cabacus::pack(records, metadata, digest, slots);
     }
     return {reinterpret_cast<const char*>(packed.data()), packed.size()};
 }
 
-PythonHeader parse(const py::object& data, const py::dict& limits, bool whole) {
+using BaseFields = std::tuple<std::string, std::uint8_t, std::vector<std::uint64_t>>;
+
+PythonHeader parse(const py::object& data, const py::dict& limits, bool whole,
+                   const std::optional<std::vector<BaseFields>>& base) {
     const BufferBytes buffer(data);
     const Limits allowed = limits_from(limits);
+    std::vector<BaseTensor> tensors;
+    if (base) {
+        for (const auto& [name, dtype, shape] : *base) tensors.push_back({name, dtype, shape});
+    }
     cabacus::Header header;
     {
         const py::gil_scoped_release released;
-        header = cabacus::parse(buffer.span(), allowed, whole);
+        header = cabacus::parse(buffer.span(), allowed, whole, base ? &tensors : nullptr);
     }
-    PythonHeader result{header.version, header.bytes, header.file_bytes, py::list(), py::none(), py::list()};
+    PythonHeader result{header.version, header.bytes, header.complete, header.file_bytes, py::list(), py::none(), py::none(),
+                        py::list()};
     for (const auto& [key, value] : header.metadata) result.metadata.append(py::make_tuple(key, value));
     if (header.base) result.base = to_bytes(*header.base);
+    if (header.layout) result.layout = py::make_tuple(header.layout->joined, header.layout->groups);
     for (Record& record : header.records) result.records.append(py::cast(std::move(record)));
     return result;
 }
@@ -213,12 +230,16 @@ void bind_record(py::module_& module) {
         .def_readwrite("last", &Record::last)
         .def_readwrite("row_width", &Record::row_width)
         .def_readwrite("slice_rows", &Record::slice_rows)
+        .def_readwrite("gaps", &Record::gaps)
         .def_readwrite("slice_bytes", &Record::slice_bytes)
         .def_readwrite("start", &Record::start)
+        .def_property_readonly("members", [](const Record& self) { return to_tuple(self.members); })
+        .def("without_gaps", &cabacus::without_gaps, "The record of the smaller tensor that is coded.")
         .def("__repr__", [](const py::object& self) {
             return describe(self, py::cast(Record{}),
                             {"name", "dtype", "shape", "coding", "delta", "alias", "axes", "levels", "step", "offset",
-                             "entries", "float_flags", "lowest", "last", "row_width", "slice_rows", "slice_bytes", "start"});
+                             "entries", "float_flags", "lowest", "last", "row_width", "slice_rows", "gaps", "slice_bytes",
+                             "start"});
         });
 }
 
@@ -226,9 +247,11 @@ void bind_header(py::module_& module) {
     py::class_<PythonHeader>(module, "Header", "What `parse` finds in a file (FORMAT.md, sections 2 and 3).")
         .def_readonly("version", &PythonHeader::version)
         .def_readonly("bytes", &PythonHeader::bytes)
+        .def_readonly("complete", &PythonHeader::complete)
         .def_readonly("file_bytes", &PythonHeader::file_bytes)
         .def_readonly("metadata", &PythonHeader::metadata)
         .def_readonly("base", &PythonHeader::base)
+        .def_readonly("layout", &PythonHeader::layout)
         .def_readonly("records", &PythonHeader::records)
         .def("__repr__", [](const PythonHeader& self) {
             return py::str("<Header of {} tensors, {} of {} bytes>")
@@ -244,8 +267,8 @@ void bind_container(py::module_& module) {
     bind_record(module);
     bind_header(module);
     module.def("pack", &pack, py::arg("records"), py::arg("metadata"), py::arg("base").none(true),
-               "Preamble and header of a file whose payload is the records' slices, in order.");
+               py::arg("layout").none(true) = py::none(), "Preamble and header of a file whose payload is the records' slices, in order.");
     module.def("parse", &parse, py::arg("data"), py::arg("limits"), py::kw_only(), py::arg("whole") = true,
-               "The header of a file; raises FormatFault.");
+               py::arg("base").none(true) = py::none(), "The header of a file; raises FormatFault.");
     module.def("checksum", &checksum, py::arg("data"), "CRC-32C.");
 }

@@ -150,6 +150,7 @@ cabacus::SliceRun run_of(const cabacus::Record& record, std::size_t weights, std
                          cabacus::ByteSpan data) {
     const std::size_t skipped = record.coding == cabacus::Coding::codebook ? 1 : 0;
     check_coding(record.levels);
+    if (record.gaps > 0) throw py::value_error("the record has gaps; pass the one without");
     if (record.row_width == 0 || record.slice_rows == 0) throw py::value_error("the record has no geometry");
     if (first + slices + skipped > record.slice_bytes.size()) throw py::value_error("the record has fewer slices");
     cabacus::SliceRun run{record.levels, weights, static_cast<std::size_t>(record.row_width),

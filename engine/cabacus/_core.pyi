@@ -72,27 +72,54 @@ class Record:
     """Weights of a scan row."""
     slice_rows: int
     """Scan rows of a slice."""
+    gaps: int
+    """Indices of the scan's first axis that are left out: levels of 0 (coding 1). Their map is the first slice."""
     slice_bytes: list[int]
     """Bytes of each slice in the payload, its checksum included."""
     start: int
     """Where the payload begins in the file; set by `parse`, ignored by `pack`."""
+    @property
+    def members(self) -> tuple[int, ...]:
+        """With a layout: places among the base's tensors of those that the record holds; set by `parse`."""
     def __init__(self, **fields: Any) -> None: ...
+    def without_gaps(self) -> Record:
+        """The record of the smaller tensor that is coded: itself where nothing is left out."""
 
 class Header:
     version: int
     bytes: int
     """Bytes of the preamble and header together: the payload begins there."""
+    complete: bool
+    """False: the rest takes the base's names and shapes to read (FORMAT.md, section 7); `base` alone is known."""
     file_bytes: int
     metadata: list[tuple[str, str]]
     base: builtins.bytes | None
     """SHA-256 of the base, 32 bytes."""
+    layout: tuple[int, list[int]] | None
+    """As `pack` takes it."""
     records: list[Record]
 
-def pack(records: list[Record], metadata: list[tuple[str, str]], base: bytes | None) -> bytes:
-    """Preamble and header of a file whose payload is the records' slices, in order."""
+def pack(
+    records: list[Record],
+    metadata: list[tuple[str, str]],
+    base: bytes | None,
+    layout: tuple[int, list[int]] | None = None,
+) -> bytes:
+    """Preamble and header of a file whose payload is the records' slices, in order.
 
-def parse(data: Buffer, limits: dict[str, int], *, whole: bool = True) -> Header:
+    With `layout`, (elements below which tensors are joined, the group of each of those), names and shapes are left out.
+    """
+
+def parse(
+    data: Buffer,
+    limits: dict[str, int],
+    *,
+    whole: bool = True,
+    base: list[tuple[str, int, tuple[int, ...]]] | None = None,
+) -> Header:
     """The header of a file; `limits` are the fields of `cabacus.limits.Limits`. Raises FormatFault.
+
+    `base` has name, type and shape of the base's tensors in the order of their names' bytes, for files with a layout.
 
     With `whole`, the file's length is checked as well: short is truncated, long is corrupt.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any, BinaryIO
 
@@ -13,9 +14,9 @@ import numpy.typing as npt
 
 from cabacus import _core, checks, scan
 from cabacus.bases import check_base
-from cabacus.container import ALIAS, CODEBOOK, CODINGS, LEVELS, ZERO, layout, parse, record_bytes
-from cabacus.decoding import Extent, decode, decode_levels, shaped
-from cabacus.dtypes import BY_ID, Array, Pending, RawTensor, Tensor, dtype_name, to_float
+from cabacus.container import ALIAS, CODEBOOK, CODINGS, LEVELS, ZERO, Place, layout, parse, record_bytes
+from cabacus.decoding import Extent, base_of, decode, decode_levels, shaped
+from cabacus.dtypes import BY_ID, Array, Pending, RawTensor, Tensor
 from cabacus.errors import InputError
 from cabacus.files import Kind, Source, Tensors, open_buffer, read
 from cabacus.files import write as _write
@@ -52,23 +53,22 @@ class Archive:
         self, source: Source, *, base: Any = None, limits: Limits = DEFAULT_LIMITS, threads: int | None = None
     ) -> None:
         self._data = open_buffer(source, limits)
-        self._header = parse(self._data, limits)
         self._limits = limits
         self._threads = thread_count(threads)
-        self._records = {record.name: record for record in self._header.records}
         self._base_source = base
         self._base: Mapping[str, Tensor] | None = None
+        self._header, self._places = parse(self._data, limits, self._read_base)
         self.metadata = dict(self._header.metadata)
         self.base = None if self._header.base is None else self._header.base.hex()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._records)
+        return iter(self._places)
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._places)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._records
+        return name in self._places
 
     def __repr__(self) -> str:
         return f"Archive({len(self)} tensors, {self.bytes} bytes)"
@@ -89,30 +89,40 @@ class Archive:
         return self._header.version
 
     @cached_property
-    def _record_bytes(self) -> dict[str, int]:
-        """The share of each record in the header."""
+    def _shares(self) -> dict[str, int]:
+        """The share of each record in the header, by the name of the record."""
+        records = self._header.records
         nothing = len(_core.pack([], self._header.metadata, self._header.base))
-        shares = record_bytes(self._header.records, self._header.bytes - nothing)
-        return dict(zip(self._records, shares, strict=True))
+        shares = record_bytes(records, self._header.bytes - nothing)
+        return {record.name: share for record, share in zip(records, shares, strict=True)}
+
+    def _bytes_of(self, place: Place) -> int:
+        """What a tensor takes: its part of its record, of the slices as of the header."""
+        record = place.record
+        whole = self._shares[record.name] + (sum(record.slice_bytes) if record.coding != ALIAS else 0)
+        elements = max(math.prod(record.shape), 1)
+        if place.size == math.prod(record.shape):
+            return whole
+        return whole * place.stop // elements - whole * place.start // elements
 
     def keys(self) -> list[str]:
         """Return the tensors' names in the order of the file."""
-        return list(self._records)
+        return list(self._places)
 
     def info(self, name: str) -> TensorInspection:
         """Return what the header says of a tensor."""
-        record = self._record(name)
-        dtype, elements = BY_ID[record.dtype], math.prod(record.shape)
-        payload = sum(record.slice_bytes) if record.coding != ALIAS else 0
+        place = self._place(name)
+        record = place.record
+        dtype = BY_ID[record.dtype]
         alias = self._header.records[record.alias].name if record.coding == ALIAS else None
         return TensorInspection(
             name=name,
             dtype=dtype.name,
-            shape=tuple(record.shape),
+            shape=place.shape,
             coding=CODINGS[record.coding],
-            parameters=elements,
-            bytes=payload + self._record_bytes[name],
-            original_bytes=elements * dtype.itemsize,
+            parameters=place.size,
+            bytes=self._bytes_of(place),
+            original_bytes=place.size * dtype.itemsize,
             step=record.step if record.coding == LEVELS and dtype.kind == "float" else None,
             alias=alias,
             delta=record.delta,
@@ -135,19 +145,20 @@ class Archive:
         >>> archive.rows("w", -1, 4).tolist()
         [[0.0, 0.0, 0.0, 1.0]]
         """
-        record = self._holder(name)
-        if not record.shape:
+        place = self._holder(name)
+        shape = place.shape
+        if not shape:
             raise InputError(f"tensor {name!r} has no dimensions and no rows", tensor=name)
-        start, stop, _ = slice(start, stop).indices(record.shape[0])
-        axes, stop = tuple(record.axes), max(start, stop)
+        start, stop, _ = slice(start, stop).indices(shape[0])
+        axes, stop = tuple(place.record.axes), max(start, stop)
         if axes and axes[0] != 0:
-            whole = self._tensor(record, self._threads)
+            whole = self._tensor(place, self._threads)
             if isinstance(whole, RawTensor):
                 return RawTensor(whole.dtype, whole.bits[start:stop].copy())
             return whole[start:stop].copy()
-        inner = math.prod(record.shape[1:])
-        extent = Extent(self._data, record, start * inner, stop * inner, self._threads)
-        return shaped(decode(extent, self._base_part(extent)), (stop - start, *record.shape[1:]), axes)
+        inner = math.prod(shape[1:])
+        part = replace(place, start=place.start + start * inner, stop=place.start + stop * inner)
+        return self._tensor(replace(part, shape=(stop - start, *shape[1:])), self._threads)
 
     def levels(self, name: str) -> tuple[npt.NDArray[np.int32] | Array, float]:
         """Return (levels, step) of a tensor: integers of its shape, whose products with the step are its weights.
@@ -160,39 +171,38 @@ class Archive:
         (array([[2, 0],
                [0, 2]], dtype=int32), 0.5)
         """
-        record = self._holder(name)
+        place = self._holder(name)
+        record, shape = place.record, place.shape
         if not self.has_levels(name):
             raise InputError(f"tensor {name!r} is stored exactly and has no levels; call tensor()", tensor=name)
-        shape, axes = tuple(record.shape), tuple(record.axes)
         if BY_ID[record.dtype].kind not in ("float", "complex"):
-            whole = self._tensor(record, self._threads)
+            whole = self._tensor(place, self._threads)
             assert not isinstance(whole, RawTensor)
             return whole, 1.0
         if record.coding == ZERO:
             return np.zeros(shape, np.int32), 1.0
-        return scan.from_scan(decode_levels(self._extent(record, self._threads)), shape, axes), record.step
+        levels = decode_levels(self._extent(place, self._threads))
+        return scan.from_scan(levels, shape, tuple(record.axes)), record.step
 
     def has_levels(self, name: str) -> bool:
         """Whether `levels` can tell those of a tensor: integers, and floats that are quantized or all zero."""
-        record = self._holder(name)
+        record = self._holder(name).record
         return record.coding in (LEVELS, ZERO) or BY_ID[record.dtype].kind not in ("float", "complex")
 
     def checked(self, name: str) -> None:
         """Decode a tensor's slices and forget them; a difference needs no base here. Raises a FormatError."""
-        record = self._holder(name)
-        extent = self._extent(record, self._threads)
-        decode(extent, np.zeros(extent.size, np.float32) if record.delta else None)
+        extent = self._extent(self._holder(name), self._threads)
+        decode(extent, np.zeros(extent.size, np.float32) if extent.record.delta else None)
 
     def decoded(self, names: Iterable[str]) -> dict[str, Tensor]:
         """Return several tensors, decoded side by side, within the limit of output bytes."""
         wanted = list(dict.fromkeys(names))
-        records = [self._holder(name) for name in wanted]
-        sizes = [math.prod(record.shape) for record in records]
-        total = sum(size * BY_ID[record.dtype].itemsize for size, record in zip(sizes, records, strict=True))
-        self._limits.check("output_bytes", total)
-        if any(record.delta for record in records):
+        places = [self._holder(name) for name in wanted]
+        sizes = [place.size for place in places]
+        self._limits.check("output_bytes", sum(place.size * BY_ID[place.record.dtype].itemsize for place in places))
+        if any(place.record.delta for place in places):
             self._load_base()
-        return dict(zip(wanted, each(self._tensor, records, sizes, self._threads), strict=True))
+        return dict(zip(wanted, each(self._tensor, places, sizes, self._threads), strict=True))
 
     def save(self, path: str | os.PathLike[str], names: Iterable[str] | None = None) -> None:
         """Write the tensors, or those of `names`, to a file: whole or not at all, its kind by its suffix.
@@ -223,35 +233,32 @@ class Archive:
         pending = [Pending(info.dtype, info.shape, partial(self.tensor, info.name)) for info in infos]
         return Tensors.of(dict(zip(wanted, pending, strict=True)), self.metadata)
 
-    def _record(self, name: str) -> Any:
-        if name not in self._records:
-            raise InputError(f"there is no tensor {name!r}{checks.near(name, self._records)}", tensor=str(name))
-        return self._records[name]
+    def _place(self, name: str) -> Place:
+        if name not in self._places:
+            raise InputError(f"there is no tensor {name!r}{checks.near(name, self._places)}", tensor=str(name))
+        return self._places[name]
 
-    def _holder(self, name: str) -> Any:
-        """The record that has the elements."""
-        record = self._record(name)
-        return self._header.records[record.alias] if record.coding == ALIAS else record
+    def _holder(self, name: str) -> Place:
+        """Where the elements are."""
+        place = self._place(name)
+        if place.record.coding != ALIAS:
+            return place
+        return replace(place, record=self._header.records[place.record.alias])
 
-    def _extent(self, record: Any, threads: int) -> Extent:
-        return Extent(self._data, record, 0, math.prod(record.shape), threads)
+    def _extent(self, place: Place, threads: int) -> Extent:
+        return Extent(self._data, place.record, place.start, place.stop, threads)
 
-    def _tensor(self, record: Any, threads: int) -> Tensor:
-        extent = self._extent(record, threads)
-        return shaped(decode(extent, self._base_part(extent)), tuple(record.shape), tuple(record.axes))
+    def _tensor(self, place: Place, threads: int) -> Tensor:
+        record = place.record
+        base = base_of(record, self._load_base())[place.start : place.stop] if record.delta else None
+        return shaped(decode(self._extent(place, threads), base), place.shape, tuple(record.axes))
 
-    def _base_part(self, extent: Extent) -> Array | None:
-        record = extent.record
-        if not record.delta:
-            return None
-        tensor = self._load_base().get(record.name)
-        if tensor is None or tuple(tensor.shape) != record.shape or dtype_name(tensor) != extent.dtype.name:
-            raise InputError(f"the base has no tensor like {record.name!r}", field="base", tensor=record.name)
-        return scan.to_scan(to_float(tensor), record.axes)[extent.start : extent.stop]
+    def _read_base(self) -> Mapping[str, Tensor] | None:
+        return None if self._base_source is None else tensors_of(self._base_source, limits=self._limits)
 
     def _load_base(self) -> Mapping[str, Tensor]:
         if self._base is None:
-            base = None if self._base_source is None else tensors_of(self._base_source, limits=self._limits)
+            base = self._read_base()
             check_base(self._header.base or b"", base)
             self._base = base
         assert self._base is not None
@@ -338,6 +345,8 @@ def _details(record: Any) -> dict[str, int | float | str]:
         details["entries"] = record.entries
     if record.coding == LEVELS and record.offset:
         details["offset"] = record.offset
+    if record.gaps:
+        details["gaps"] = record.gaps
     if record.axes:
         details["axes"] = ",".join(map(str, record.axes))
     return details

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from cabacus.dtypes import BY_NAME, RawTensor, Tensor, as_bytes, as_tensor, dtype_name
 from cabacus.errors import BaseMismatchError
 
-__all__ = ["Base", "check_base", "digest"]
+__all__ = ["Base", "check_base", "digest", "in_order"]
 
 
 class Base(Mapping[str, Tensor]):
@@ -57,13 +57,22 @@ def digest(tensors: Mapping[str, Any]) -> bytes:
     import hashlib  # with it comes the whole of OpenSSL
 
     state = hashlib.sha256()
-    for name in sorted(tensors, key=lambda name: name.encode()):
+    for name in in_order(tensors):
         tensor = as_tensor(tensors[name], tensor=name)
         encoded = name.encode()
         state.update(_varint(len(encoded)) + encoded + bytes([BY_NAME[dtype_name(tensor)].id]))
         state.update(b"".join(map(_varint, (len(tensor.shape), *tensor.shape))))
         state.update(as_bytes(tensor).data)
     return state.digest()
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Return names in the order of their bytes, which is that of a base's tensors (FORMAT 7).
+
+    >>> in_order({"b": 1, "a": 2})
+    ['a', 'b']
+    """
+    return sorted(names, key=lambda name: name.encode())
 
 
 def check_base(wanted: bytes, base: Mapping[str, Tensor] | None) -> None:

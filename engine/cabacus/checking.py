@@ -10,6 +10,7 @@ import numpy as np
 
 from cabacus import measures
 from cabacus.archive import Archive, tensors_of
+from cabacus.container import outline
 from cabacus.dtypes import BY_NAME, Tensor, as_bytes, dtype_name, to_float
 from cabacus.errors import FormatError
 from cabacus.files import Source, open_buffer
@@ -19,15 +20,26 @@ from cabacus.limits import DEFAULT_LIMITS, Limits
 __all__ = ["inspect", "verify"]
 
 
-def inspect(data: Source, *, limits: Limits = DEFAULT_LIMITS) -> Inspection:
+def inspect(data: Source, *, base: Any = None, limits: Limits = DEFAULT_LIMITS) -> Inspection:
     """Return what the header of a compressed file says (a path, a binary file object or bytes); nothing is decoded.
 
-    Raises OSError, or a FormatError.
+    Updates of `cabacus.federated` leave names and shapes to their `base`: without it they tell of no tensor, but of the
+    base that they need. Raises OSError, or a FormatError.
 
     >>> inspect(cabacus.compress({"w": np.zeros((2, 3))}).data).tensors[0].coding
     'zero'
     """
-    archive = Archive(data, limits=limits)
+    buffer = open_buffer(data, limits)
+    header = outline(buffer, limits)
+    if base is None and not header.complete:
+        return Inspection(
+            version=header.version,
+            bytes=len(buffer),
+            header_bytes=header.bytes,
+            tensors=(),
+            base=None if header.base is None else header.base.hex(),
+        )
+    archive = Archive(buffer, base=base, limits=limits)
     return Inspection(
         version=archive.version,
         bytes=archive.bytes,

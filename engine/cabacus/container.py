@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from itertools import accumulate, pairwise
 from typing import Final, NoReturn
 
 from cabacus import _core
+from cabacus.bases import check_base, in_order
+from cabacus.dtypes import BY_NAME, Tensor, dtype_name
 from cabacus.errors import CorruptError, FormatError, LimitError, TruncatedError, UnsupportedError
 from cabacus.files.sniff import is_compressed, sniff
 from cabacus.limits import Limits
@@ -22,9 +24,11 @@ __all__ = [
     "LEVELS",
     "RAW",
     "ZERO",
+    "Place",
     "bytes_alone",
     "faults",
     "layout",
+    "outline",
     "parse",
     "record_bytes",
 ]
@@ -69,11 +73,59 @@ def _raise(fault: _core.FormatFault, known: str | None) -> NoReturn:
     raise _KINDS.get(kind, CorruptError)(text, tensor=tensor) from None
 
 
-def parse(data: memoryview, limits: Limits) -> _core.Header:
-    """Return the header of a compressed file, checked against the limits and against the file's length.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A tensor in a file: elements `start` to `stop`, in scan order, of what a record holds."""
 
-    Raises a FormatError; for a file of tensors that is not compressed, UnsupportedError says so.
+    name: str
+    record: _core.Record
+    start: int
+    stop: int
+    shape: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return self.stop - self.start
+
+
+def parse(
+    data: memoryview, limits: Limits, base: Callable[[], Mapping[str, Tensor] | None] = lambda: None
+) -> tuple[_core.Header, dict[str, Place]]:
+    """Return the header of a compressed file, and where its tensors are, by name in the order of the file.
+
+    The header is checked against the limits and against the file's length. `base` is called by files with a layout
+    alone (FORMAT 7.1): they have the names, shapes and order of their base. Raises BaseMismatchError where that is
+    another or missing, or another FormatError; for a file of tensors that is not compressed, UnsupportedError says so.
     """
+    header = outline(data, limits)
+    if header.complete:
+        return header, {
+            record.name: Place(record.name, record, 0, math.prod(record.shape), tuple(record.shape))
+            for record in header.records
+        }
+    known = base()
+    check_base(header.base or b"", known)
+    assert known is not None
+    names = in_order(known)
+    shapes = [(name, BY_NAME[dtype_name(known[name])].id, tuple(known[name].shape)) for name in names]
+    with faults():
+        header = _core.parse(data, _numbers(limits), base=shapes)
+    found = {place.name: place for record in header.records for place in _members(record, names, known)}
+    return header, {name: found[name] for name in known}
+
+
+def _members(record: _core.Record, names: Sequence[str], base: Mapping[str, Tensor]) -> Iterator[Place]:
+    """The base's tensors that a record holds, one after the other."""
+    start = 0
+    for member in record.members:
+        shape = tuple(base[names[member]].shape)
+        yield Place(names[member], record, start, start + math.prod(shape), shape)
+        start += math.prod(shape)
+
+
+def outline(data: memoryview, limits: Limits) -> _core.Header:
+    """Return what can be read of a file's header without its base: of one with a layout the base's digest alone."""
     if not data:
         raise TruncatedError("the file is empty")
     if len(data) >= 4 and not is_compressed(data):
@@ -81,17 +133,21 @@ def parse(data: memoryview, limits: Limits) -> _core.Header:
         what = "no compressed file of cabacus" if kind is None else f"a file of tensors ({kind}), not a compressed one"
         raise UnsupportedError(f"this is {what}")
     with faults():
-        return _core.parse(data, {item.name: getattr(limits, item.name) for item in fields(limits)})
+        return _core.parse(data, _numbers(limits))
+
+
+def _numbers(limits: Limits) -> dict[str, int]:
+    return {item.name: getattr(limits, item.name) for item in fields(limits)}
 
 
 def layout(record: _core.Record) -> tuple[int, int]:
-    """Return (elements of a slice, slices) of a record; the last slice may be shorter.
+    """Return (elements of a slice, slices of levels) of a record; the last slice may be shorter.
 
     >>> record = _core.Record(shape=(5, 4), coding=LEVELS, row_width=4, slice_rows=2, slice_bytes=[9, 9, 7])
     >>> layout(record)
     (8, 3)
     """
-    elements = math.prod(record.shape)
+    elements = math.prod(record.without_gaps().shape)
     per_slice = min(max(record.row_width * record.slice_rows, 1), max(elements, 1))
     return per_slice, -(-elements // per_slice)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from cabacus import _core, scan
+from cabacus import _core, gaps, scan
+from cabacus.bases import in_order
 from cabacus.container import ALIAS, CODEBOOK, EXACT, LEVELS, RAW, ZERO, faults, layout
 from cabacus.dtypes import (
     BY_ID,
@@ -19,14 +20,15 @@ from cabacus.dtypes import (
     Tensor,
     as_bytes,
     cast_from_float,
+    dtype_name,
     from_bits,
     from_bytes,
     to_float,
 )
-from cabacus.errors import CorruptError, TruncatedError, UnsupportedError
-from cabacus.measures import CHUNK
+from cabacus.errors import CorruptError, InputError, TruncatedError, UnsupportedError
+from cabacus.measures import CHUNK, chunks
 
-__all__ = ["CHECKSUM_BYTES", "RAW_SLICE_BYTES", "Extent", "decode", "decode_levels", "shaped"]
+__all__ = ["CHECKSUM_BYTES", "RAW_SLICE_BYTES", "Extent", "base_of", "decode", "decode_levels", "shaped"]
 
 CHECKSUM_BYTES = 4
 """Bytes of the CRC-32C at the end of a slice."""
@@ -71,6 +73,8 @@ def decode(extent: Extent, base: Array | None = None) -> Tensor:
     if extent.size == 0:
         return from_bits(np.empty(0, extent.dtype.storage), extent.dtype.name)
     with faults(record.name):
+        if record.gaps:
+            return _spread(extent, base)
         if record.coding == LEVELS and extent.dtype.kind == "float":
             return _weights(extent, base)
         stored = _DECODERS[record.coding](extent)
@@ -82,10 +86,31 @@ def decode(extent: Extent, base: Array | None = None) -> Tensor:
 
 def decode_levels(extent: Extent) -> npt.NDArray[np.int32]:
     """Return the levels of an extent of a record of codings 1 to 3, flat: integers in units of the step."""
+    if extent.record.gaps:
+        found = np.zeros(extent.size, np.int32)
+        for part, where in _coded(extent):
+            found[where] = decode_levels(part)
+        return found
     per_slice, _ = layout(extent.record)
     first, count = extent.slices()
     levels = _core.decode_levels(_at(extent, first), extent.record, first, count, extent.threads)
     return levels[extent.start - first * per_slice : extent.stop - first * per_slice]
+
+
+def base_of(record: _core.Record, base: Mapping[str, Tensor]) -> Array:
+    """Return what a record is a difference to: elements of the base in scan order, float32 or float64.
+
+    Raises InputError where the base has no tensor like it.
+    """
+    # Those that are joined are a few small ones of many.
+    names = [record.name] if len(record.members) < 2 else [in_order(base)[member] for member in record.members]
+    found = [base[name] for name in names if name in base]
+    shapes = [tuple(tensor.shape) for tensor in found]
+    fits = len(found) == len(names) and all(dtype_name(tensor) == BY_ID[record.dtype].name for tensor in found)
+    if not fits or (len(names) == 1 and shapes[0] != tuple(record.shape) and not record.members):
+        raise InputError(f"the base has no tensor like {record.name!r}", field="base", tensor=record.name)
+    parts = [scan.to_scan(to_float(tensor), tuple(record.axes)) for tensor in found]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def shaped(flat: Tensor, shape: Sequence[int], axes: Sequence[int] = ()) -> Tensor:
@@ -129,6 +154,47 @@ def _weights(extent: Extent, base: Array | None) -> Tensor:
     return from_bits(bits, dtype.name)
 
 
+def _spread(extent: Extent, base: Array | None) -> Tensor:
+    """The elements of a record with gaps: levels of 0 where nothing is coded."""
+    dtype = extent.dtype
+    bits = np.empty(extent.size, dtype.storage)
+    if dtype.kind != "float":
+        _check_range(extent, extent.record.offset, extent.record.offset)
+        bits[:] = extent.record.offset
+    else:
+        for part in chunks(extent.size):
+            zeros = np.zeros(part.stop - part.start)
+            values = cast_from_float(zeros if base is None else np.add(base[part], zeros), dtype.name)
+            bits[part] = as_bytes(values).view(dtype.stored)
+    for some, where in _coded(extent):
+        tensor = decode(some, None if base is None else base[where])
+        bits[where] = as_bytes(tensor).view(dtype.stored)
+    return from_bits(bits, dtype.name)
+
+
+def _coded(extent: Extent) -> Iterator[tuple[Extent, npt.NDArray[np.intp]]]:
+    """The coded parts of an extent with gaps, some slices each, and where their elements are in it."""
+    record = extent.record
+    dense, width = record.without_gaps(), math.prod(record.shape) // record.shape[record.axes[0] if record.axes else 0]
+    size = record.slice_bytes[0]
+    kept = gaps.kept(_slice(extent.data, record.start, size, record.name), record)
+    starts = kept * width - extent.start  # of what is coded, in the extent
+    per_slice, _ = layout(dense)
+    some = max(extent.threads, 4 * CHUNK // per_slice, 1) * per_slice
+    inside = np.flatnonzero((starts > -width) & (starts < extent.size))
+    if not inside.size:
+        return
+    low, high = int(inside[0]) * width, int(inside[-1] + 1) * width
+    # The first and the last of them may be cut by the extent's ends.
+    low += max(-int(starts[inside[0]]), 0)
+    high -= max(int(starts[inside[-1]]) + width - extent.size, 0)
+    while low < high:
+        stop = min((low // some + 1) * some, high)
+        place = np.arange(low, stop)
+        yield replace(extent, record=dense, start=low, stop=stop), starts[place // width] + place % width
+        low = stop
+
+
 def _elements(extent: Extent, first: int, count: int) -> int:
     """Elements of so many slices."""
     per_slice, _ = layout(extent.record)
@@ -138,16 +204,18 @@ def _elements(extent: Extent, first: int, count: int) -> int:
 def _integers(extent: Extent) -> Tensor:
     dtype, offset = extent.dtype, extent.record.offset
     levels = decode_levels(extent)
-    low, high = int(levels.min()) + offset, int(levels.max()) + offset
-    bounds = (0, 1) if dtype.kind == "bool" else (int(np.iinfo(dtype.name).min), int(np.iinfo(dtype.name).max))
-    if low < bounds[0] or high > bounds[1]:
-        raise CorruptError(
-            f"tensor {extent.record.name!r} has elements beyond the range of {dtype.name}", tensor=extent.record.name
-        )
+    _check_range(extent, int(levels.min()) + offset, int(levels.max()) + offset)
     if offset == 0:
         return levels.astype(dtype.name)
     wide: Array = np.add(levels, offset, dtype=np.int64)
     return wide.astype(dtype.name)
+
+
+def _check_range(extent: Extent, low: int, high: int) -> None:
+    dtype, name = extent.dtype, extent.record.name
+    bounds = (0, 1) if dtype.kind == "bool" else (int(np.iinfo(dtype.name).min), int(np.iinfo(dtype.name).max))
+    if low < bounds[0] or high > bounds[1]:
+        raise CorruptError(f"tensor {name!r} has elements beyond the range of {dtype.name}", tensor=name)
 
 
 def _codebook(extent: Extent) -> Tensor:

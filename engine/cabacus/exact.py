@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from cabacus import _core, scan
+from cabacus import _core, gaps, scan
 from cabacus.container import CODEBOOK, EXACT, LEVELS, RAW, ZERO, bytes_alone
 from cabacus.decoding import RAW_SLICE_BYTES
 from cabacus.dtypes import BY_NAME, Array, DType, RawTensor, Tensor, as_bytes, dtype_name
@@ -55,6 +55,10 @@ class Manner:
     def encode(self, levels: npt.NDArray[np.int32], columns: int) -> _core.Encoded:
         """Code flat levels in scan order."""
         return _core.encode_levels(levels, columns=columns, fixed=self.fixed, effort=self.effort, threads=self.threads)
+
+    def bytes(self, matrix: npt.NDArray[np.int32]) -> int:
+        """Return the bytes of the slices of a matrix of levels."""
+        return sum(self.encode(matrix.reshape(-1), matrix.shape[1]).slice_bytes)
 
 
 def code_exactly(name: str, tensor: Tensor, manner: Manner) -> Coded:
@@ -118,9 +122,16 @@ def code_integers(name: str, tensor: Tensor, manner: Manner, offset: int | None 
     if len(offsets) > 1:
         some = flat[: max(_SAMPLE // columns, 1) * columns]
         offsets.sort(key=lambda offset: sum(manner.encode(_minus(some, offset), columns).slice_bytes))
-    encoded = manner.encode(_minus(flat, offsets[0]), columns)
+    levels = _minus(flat, offsets[0])
+    rows = None
+    if gaps.possible(tensor.shape, manner.axes):
+        rows = gaps.worth(levels.reshape(-1, columns), manner.bytes)
+    if rows is not None:
+        levels = levels.reshape(-1, columns)[rows].reshape(-1)
+    encoded = manner.encode(levels, columns)
     record = _record(name, tensor, LEVELS, encoded=encoded, axes=manner.axes, offset=offsets[0])
-    return Coded(record, (encoded.payload,), nonzero(tensor), encoded.entropy_bits)
+    pieces = (encoded.payload,) if rows is None else (gaps.leave_out(record, rows), encoded.payload)
+    return Coded(record, pieces, nonzero(tensor), encoded.entropy_bits)
 
 
 def _record(

@@ -10,7 +10,7 @@ from typing import Final, Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from cabacus import _core, measures, scan
+from cabacus import _core, gaps, measures, scan
 from cabacus.container import LEVELS, ZERO
 from cabacus.decoding import Extent, decode, shaped
 from cabacus.dtypes import DType, Tensor, to_float
@@ -80,8 +80,9 @@ class Job:
     `energy` is sum w^2, `weighted_energy` the same with the eta of `weighing`, relative to its mean `mean_eta`.
     `bound` is the largest error that a weight may have, `max_error` what is left of it before rounding to the type.
     `apart`: its rules set its quality, not the model's target. `ease` is a factor of the quantizer's own c.
-    `weight` is eta of the tensor as a whole; `copies` counts the tensors of the model that are this one. `rows` and
-    `share` are those of a sample: rows of the matrix form, and weights of the tensor per weight of it.
+    `weight` is eta of the tensor as a whole; `copies` counts the tensors of the model that are this one. `rows` are
+    those of the matrix form that are coded, all where None: of a sample, with `share` weights of the tensor for one of
+    it, or else all that are not zero.
     """
 
     name: str
@@ -220,10 +221,10 @@ def try_step(
     Errors are the core's, of values that are not rounded to the type yet, where that is as good: in float32 and wider.
     """
     payload = exact or job.dtype.itemsize < 4
-    encoded, record = _encode(job, step, tool, threads, levels, payload=payload)
+    encoded, slices, record = _encode(job, step, tool, threads, levels, payload=payload)
     squared, weighted = encoded.squared_error, encoded.weighted_error
     if job.dtype.itemsize < 4:
-        found = _difference(job, record, encoded.payload, threads)
+        found = _difference(job, record, slices, threads)
         squared, weighted = found.squared, found.weighted
     return Trial(
         job=job,
@@ -234,7 +235,7 @@ def try_step(
         weighted=weighted,
         nonzero=encoded.nonzero,
         entropy_bits=encoded.entropy_bits,
-        payload=encoded.payload if payload else None,
+        payload=slices if payload else None,
     )
 
 
@@ -274,9 +275,9 @@ def restored(made: Made, threads: int = 1) -> Tensor:
 def sampled(job: Job, weights: int, least_rows: int = 1) -> Job:
     """Return a job of about so many of the job's weights, rows of all energies; itself where half of it is no more."""
     columns = job.columns
-    rows = job.size // columns
+    rows = job.size // columns if job.rows is None else job.rows.size
     stride = rows // max(weights // columns, least_rows)
-    if stride < 2 or job.rows is not None:
+    if stride < 2 or job.share != 1.0:
         return job
     order = np.arange(rows)
     if rows <= _SORTED_ROWS:
@@ -284,7 +285,7 @@ def sampled(job: Job, weights: int, least_rows: int = 1) -> Job:
         # The core's sums, so that every platform takes the same rows.
         order = np.argsort([measures.moments(row).energy for row in matrix], kind="stable")
     chosen = np.sort(order[stride // 2 :: stride])
-    part = replace(job, rows=chosen, share=rows / chosen.size)
+    part = replace(job, rows=chosen if job.rows is None else job.rows[chosen], share=rows / chosen.size)
     values, eta = part.weights(), part.eta()
     return replace(
         part,
@@ -304,7 +305,7 @@ def _chosen(flat: npt.NDArray[_Float], job: Job) -> npt.NDArray[_Float]:
 
 def _encode(
     job: Job, step: float, tool: Tool, threads: int, levels: _core.LevelCoding | None, *, payload: bool
-) -> tuple[_core.Encoded, _core.Record]:
+) -> tuple[_core.Encoded, bytes, _core.Record]:
     step = job.usable(step)
     eta, values = job.eta(), job.coded()
     encoded = _core.encode_weights(
@@ -335,12 +336,15 @@ def _encode(
         slice_rows=encoded.slice_rows,
         slice_bytes=encoded.slice_bytes,
     )
-    return encoded, record
+    if job.rows is None or job.share != 1.0:
+        return encoded, encoded.payload, record
+    return encoded, gaps.leave_out(record, job.rows) + encoded.payload, record
 
 
 def _difference(job: Job, record: _core.Record, payload: bytes, threads: int) -> measures.Difference:
     """Between the weights and what a decoder will make of the slices, in the tensor's type, slice by slice."""
     eta, before = job.eta(), job.weights()
+    record = record.without_gaps()  # what is left out is zero, before and after
     found = []
     for part in _parts(record, before.size, threads):
         extent = Extent(memoryview(payload), record, part.start, part.stop, threads)

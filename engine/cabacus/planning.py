@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from cabacus import _core, measures, scan
+from cabacus import _core, gaps, measures, scan
 from cabacus.bases import digest
 from cabacus.container import ALIAS
-from cabacus.dtypes import BY_NAME, DType, Tensor, as_bytes, dtype_name, to_float
+from cabacus.dtypes import BY_NAME, Array, DType, Tensor, as_bytes, dtype_name, to_float
 from cabacus.errors import InputError
 from cabacus.exact import Coded, Manner, code_exactly, has_bits, nonzero, zero
 from cabacus.files import Tensors
@@ -284,7 +285,20 @@ def _job(
     if weighing.sigma is None:
         mode = tensor_weight(options.distortion, found.energy, tensor.size, nonzero(tensor))
     job = _against_base(replace(job, weight=mode * job.mean_eta), base)
+    if job.base is None and gaps.possible(job.shape, job.axes):
+        job = replace(job, rows=_rows(job))
     return _aimed(job, options)
+
+
+def _rows(job: Job) -> npt.NDArray[np.intp] | None:
+    """The rows to be coded where it pays to leave out those of zeros, as levels of a coarse step tell."""
+    matrix = job.weights().reshape(-1, job.columns)
+
+    def size(rows: Array) -> int:
+        step = math.sqrt(job.energy / max(nonzero(job.tensor), 1))
+        return job.coding.manner.bytes(np.rint(rows / step).astype(np.int32))
+
+    return gaps.worth(matrix, size)
 
 
 def _against_base(job: Job, base: Mapping[str, Tensor] | None) -> Job:

@@ -33,12 +33,13 @@ class LocalWork:
     def decompress(self, task: Task, output: Output, progress: Progress) -> None:
         """Decompress a model, or some of its tensors, into `output`."""
         source = _compressed(task.source)
-        inspection = cabacus.inspect(source)
+        base = task.files.get("base")
+        inspection = cabacus.inspect(source, base=base)
         names = _chosen([row.name for row in inspection.tensors], task.options.get("name"))
         kind = task.options["format"]
         if kind == "npy" and len(names) != 1:
             raise CommandError(f"npy holds exactly one tensor, these are {len(names)}; choose one with --name")
-        archive = cabacus.open(source, base=task.files.get("base"), threads=task.options.get("threads"))
+        archive = cabacus.open(source, base=base, threads=task.options.get("threads"))
         progress(1, 2)
         with output.open() as file:
             if kind != "npz" or file.seekable():

@@ -21,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 import cabacus
-from cabacus import _core
+from cabacus.decoding import Extent, decode_levels
+from cabacus.exact import Manner, code_integers
 
 PARAMETER_BYTES = 14
 """Coder's parameters (10) and geometry (4), as a record holds them; counted as zeros at the end of a stream."""
@@ -36,25 +37,16 @@ class Integers:
 
     def encode(self, array: npt.NDArray[np.int32]) -> bytes:
         """Return the payload of a matrix; what its record holds is kept aside and counted."""
-        made = _core.encode_levels(array.ravel(), columns=array.shape[1], effort=self.effort)
-        data = made.payload + bytes(PARAMETER_BYTES)
-        self._coded[data[:64] + len(data).to_bytes(8, "little")] = made
+        made = code_integers("w", array, Manner(effort=self.effort), offset=0)
+        assert made is not None
+        data = b"".join(made.pieces) + bytes(PARAMETER_BYTES)
+        self._coded[data[:64] + len(data).to_bytes(8, "little")] = made.record
         return data
 
     def decode(self, data: bytes, shape: tuple[int, int]) -> npt.NDArray[np.int32]:
         """Return the matrix."""
-        made = self._coded[data[:64] + len(data).to_bytes(8, "little")]
-        record = _core.Record(
-            name="w",
-            dtype=6,
-            shape=shape,
-            coding=1,
-            levels=made.levels,
-            row_width=made.row_width,
-            slice_rows=made.slice_rows,
-            slice_bytes=made.slice_bytes,
-        )
-        return _core.decode_levels(data, record, 0, len(made.slice_bytes)).reshape(shape)
+        record = self._coded[data[:64] + len(data).to_bytes(8, "little")]
+        return decode_levels(Extent(memoryview(data), record, 0, shape[0] * shape[1])).reshape(shape)
 
     def encode_many(self, arrays: list[npt.NDArray[np.int32]]) -> bytes:
         """Return one file of all arrays."""

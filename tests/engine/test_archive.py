@@ -40,6 +40,10 @@ def model() -> dict[str, Any]:
         "few": generator.choice(np.array([0.5, -1.0, 3.25]), (40, 50)),
         "integers": generator.integers(-5, 90, (60, 7, 3)),
         "zeros": np.zeros((9, 4), np.float64),
+        "pruned": weights(9000, 400, seed=7) * (generator.random((9000, 1)) < 0.5),
+        "pruned.axes": (weights(50, 600, seed=8) * (generator.random(600) < 0.3)),
+        "pruned.half": (weights(90, 300, seed=8) * (generator.random((90, 1)) < 0.3)).astype(np.float16),
+        "pruned.integers": generator.integers(-9, 9, (120, 80)) * (generator.random((120, 1)) < 0.4),
         "tied": shared,
         "again": shared,
         "bias": weights(77, seed=6),
@@ -51,6 +55,7 @@ def model() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def packed(model: dict[str, Any]) -> bytes:
     rules = ["exact:keep", "few:keep", ("turned", {"axes": [0, 2, 1]}), ("axis", {"axes": [2, 0, 1]})]
+    rules += [("pruned.axes", {"axes": [1, 0]})]
     return cabacus.compress(model, step=0.02, rules=rules, metadata={"a": "b"}).data
 
 
@@ -66,6 +71,17 @@ def test_an_archive_is_a_container_of_names(packed: bytes, model: dict[str, Any]
     codings = {name: archive.info(name).coding for name in archive}
     assert set(codings.values()) == {"levels", "raw", "float", "codebook", "zero", "alias"}
     assert archive.info("again").alias == "tied"
+    gaps = {name: archive.info(name).details.get("gaps") for name in archive}
+    assert {name for name, count in gaps.items() if count} == {name for name in archive if name.startswith("pruned")}
+
+
+def test_levels_of_rows_that_are_left_out_are_zero(packed: bytes) -> None:
+    archive = cabacus.open(packed)
+    for name in ("pruned", "pruned.axes", "pruned.half", "pruned.integers"):
+        levels, step = archive.levels(name)
+        np.testing.assert_array_equal(
+            np.multiply(levels, step).astype(archive.tensor(name).dtype), archive.tensor(name)
+        )
 
 
 def test_a_name_that_is_not_there_is_told_with_its_neighbour(packed: bytes) -> None:

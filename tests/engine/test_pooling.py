@@ -7,7 +7,7 @@ import pytest
 
 import cabacus
 from cabacus import _core
-from cabacus.container import parse
+from cabacus.container import outline
 from cabacus.exact import Manner, code_integers
 from cabacus.limits import DEFAULT_LIMITS
 from cabacus.pooling import share_starts
@@ -66,4 +66,4 @@ def test_what_is_pinned_stays_pinned() -> None:
 
 
 def records_of(data: bytes) -> list[_core.Record]:
-    return parse(memoryview(data), DEFAULT_LIMITS).records
+    return outline(memoryview(data), DEFAULT_LIMITS).records

@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from itertools import pairwise
 from typing import Any
 
+import hypothesis
 import ml_dtypes
 import numpy as np
 import pytest
@@ -181,6 +182,40 @@ def test_quantized_weights(data: st.DataObject) -> None:
     assert float(np.sum((weights.astype(np.float64) - decoded) ** 2)) == pytest.approx(
         made.squared_error, rel=1e-3, abs=1e-9
     )
+
+
+@quick
+@given(st.data())
+def test_rows_that_are_left_out(data: st.DataObject) -> None:
+    coding, kept = data.draw(codings()), data.draw(st.lists(st.booleans(), min_size=2, max_size=20))
+    hypothesis.assume(any(kept) and not all(kept))
+    width, turned = data.draw(st.integers(1, 12)), data.draw(st.booleans())
+    coded = np.resize(data.draw(coded_levels()), sum(kept) * width).tolist()
+    row_width, slice_rows = data.draw(geometries(len(coded)))
+    rows = -(-len(coded) // row_width)
+    content = np.packbits(kept, bitorder="little").tobytes()
+    slices = tuple(encode_slice(coding, part, row_width) for part in pieces(coded, row_width * slice_rows))
+    entry = Entry(
+        "w",
+        (width, len(kept)) if turned else (len(kept), width),
+        row_width=0 if row_width == width else row_width,
+        slice_rows=0 if slice_rows == rows else slice_rows,
+        gaps=kept.count(False),
+        slices=(content, *slices),
+        offset=data.draw(st.integers(-5, 5)),
+    )
+    one = ParameterSet(DTYPES[IDS["int64"]], LEVELS, False, (1, 0) if turned else None, None, None, coding)
+    file = write_file([one], [entry])
+    levels = iter(
+        [level for part in pieces(coded, row_width * slice_rows) for level in multiples(coding, part, row_width)]
+    )
+    matrix = np.array([[next(levels) if there else 0 for _ in range(width)] for there in kept]) + entry.offset
+    expected = matrix.T if turned else matrix
+    assert decode(file)["w"] == Tensor("int64", entry.shape, expected.tobytes())
+    archive = cabacus.open(file)
+    assert np.array_equal(archive.tensor("w"), expected)
+    start, stop = sorted(data.draw(st.tuples(*[st.integers(0, entry.shape[0])] * 2)))
+    assert np.array_equal(archive.rows("w", start, stop), expected[start:stop])
 
 
 def split(payload: bytes, sizes: list[int]) -> list[bytes]:

@@ -103,8 +103,9 @@ inline std::vector<Record> samples() {
     records[2].levels.column_shift = 5;
     records[2].levels.trellis = 8;
     records[2].levels.lanes_log2 = 6;
-    records[2].slice_rows = 3;
-    records[2].slice_bytes = {20, 21};
+    records[2].slice_rows = 2;
+    records[2].gaps = 1;
+    records[2].slice_bytes = {5, 20, 21};
     records[3].dtype = kInt8;
     records[3].coding = Coding::levels;
     records[3].offset = -128;

@@ -100,6 +100,16 @@ TEST(container_the_natural_geometry_is_filled_in) {
     CHECK(pack(records, {}, files::digest()) == pack(files::samples(), {}, files::digest()));
 }
 
+TEST(container_without_gaps_a_tensor_is_smaller) {
+    const Record whole = reread(files::samples()).records[2];  // axes 1, 0 of {6, 4}
+    const Record dense = cabacus::without_gaps(whole);
+    CHECK((dense.shape == std::vector<std::uint64_t>{6, 3}));
+    CHECK_EQUAL(dense.gaps, 0U);
+    CHECK_EQUAL(dense.start, whole.start + 5);
+    CHECK((dense.slice_bytes == std::vector<std::uint64_t>{20, 21}));
+    CHECK(cabacus::without_gaps(dense) == dense);
+}
+
 TEST(container_vectors_are_one_row) {
     std::vector<Record> records = layers(2, [](Record& record, std::size_t i) {
         record.shape = i == 0 ? std::vector<std::uint64_t>{10} : std::vector<std::uint64_t>{};
@@ -191,6 +201,9 @@ TEST(container_pack_refuses_what_the_format_cannot_hold) {
     refused(1, [](Record& record) { record.row_width = 25; });
     refused(1, [](Record& record) { record.slice_rows = 6; });
     refused(1, [](Record& record) { record.levels.context = 4; });
+    refused(2, [](Record& record) { record.gaps = 4; });
+    refused(2, [](Record& record) { record.slice_bytes[0] = 6; });
+    refused(4, [](Record& record) { record.gaps = 1; });
     refused(1, [](Record& record) { record.shape = {std::uint64_t{1} << 62, 2}; });
     refused(2, [](Record& record) { record.axes = {0, 1}; });
     refused(2, [](Record& record) { record.axes = {2, 0, 1}; });

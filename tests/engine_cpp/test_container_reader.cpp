@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -54,7 +55,7 @@ Bytes changed(Bytes bytes, std::size_t at, std::uint8_t value) {
 
 // Level parameters that break a rule.
 void bad_levels(const Bytes& levels, Fault kind = Fault::corrupt) {
-    refused(with_levels(4, {2, 6, 4}, levels, joined({files::floats(0.5F), {0, 0, 10}}), 10), kind);
+    refused(with_levels(4, {2, 6, 4}, levels, joined({files::floats(0.5F), {0, 0, 0, 10}}), 10), kind);
 }
 
 Bytes sample_file() {
@@ -68,15 +69,15 @@ Bytes sample_file() {
 
 TEST(container_reader_reads_the_files_that_the_bad_ones_are_made_from) {
     CHECK_EQUAL(cabacus::parse(Parts().file(), {}).records[0].name, "a");
-    CHECK_EQUAL(cabacus::parse(matrix({0, 0, 10}, 10).file(), {}).records[0].step, 0.5);
-    CHECK_EQUAL(cabacus::parse(matrix({5, 2, 4, 4, 4}, 12).file(), {}).records[0].slice_bytes.size(), 3U);
+    CHECK_EQUAL(cabacus::parse(matrix({0, 0, 0, 10}, 10).file(), {}).records[0].step, 0.5);
+    CHECK_EQUAL(cabacus::parse(matrix({5, 2, 0, 4, 4, 4}, 12).file(), {}).records[0].slice_bytes.size(), 3U);
 }
 
 TEST(container_reader_another_file_or_version_is_unsupported) {
     const Bytes good = Parts().file();
     for (std::size_t i = 0; i < 5; ++i) CHECK(error_of(changed(good, i, 0x7F)).kind == Fault::unsupported);
     CHECK(error_of({'P', 'K'}).kind == Fault::unsupported);
-    CHECK(error_of(file_of({0, 0, 0, 0}, 0, 2)).kind == Fault::unsupported);
+    CHECK(error_of(file_of({0, 0, 0, 0}, 0, 4)).kind == Fault::unsupported);
 }
 
 TEST(container_reader_preamble_and_length_are_checked) {
@@ -176,7 +177,7 @@ TEST(container_reader_differences_are_of_floating_tensors) {
 
 TEST(container_reader_axes_are_a_permutation_and_not_the_identity) {
     const auto axes = [](const Bytes& announced) {
-        return with_levels(6, joined({announced, {2, 6, 4}}), kLevels, joined({files::floats(0.5F), {0, 0, 10}}), 10);
+        return with_levels(6, joined({announced, {2, 6, 4}}), kLevels, joined({files::floats(0.5F), {0, 0, 0, 10}}), 10);
     };
     CHECK_EQUAL(cabacus::parse(axes({2, 1, 0}).file(), {}).records[0].axes.size(), 2U);
     refused(axes({0}), Fault::corrupt);
@@ -201,15 +202,15 @@ TEST(container_reader_level_parameters_are_checked) {
     bad_levels(joined({changed(kLevels, 9, 14), Bytes(28)}));
     bad_levels(joined({changed(kLevels, 9, 16), Bytes(32)}));
     const Bytes started = joined({changed(kLevels, 9, 15), Bytes(30, 1)});
-    const Parts parts = with_levels(4, {2, 6, 4}, started, joined({files::floats(0.5F), {0, 0, 10}}), 10);
+    const Parts parts = with_levels(4, {2, 6, 4}, started, joined({files::floats(0.5F), {0, 0, 0, 10}}), 10);
     CHECK_EQUAL(cabacus::parse(parts.file(), {}).records[0].levels.start.size(), 15U);
 }
 
 TEST(container_reader_codings_have_their_types) {
-    refused(with_levels(0, {}, kLevels, {0, 0, 0, 0, 10}, 10, 24, 1), Fault::corrupt);    // levels of complex64
-    refused(with_levels(0, {}, kLevels, {0, 3, 0, 1, 0, 0, 0, 10}, 10, kInt8, 2), Fault::corrupt);  // exact int8
-    refused(with_levels(0, {}, kLevels, {0, 24, 0, 1, 0, 0, 0, 10}, 10, kFloat32, 2), Fault::corrupt);  // 24 bits of mantissa
-    const Parts exact = with_levels(0, {}, kLevels, {0, 23, 0, 1, 0, 0, 0, 10}, 10, kFloat32, 2);
+    refused(with_levels(0, {}, kLevels, {0, 0, 0, 0, 0, 10}, 10, 24, 1), Fault::corrupt);    // levels of complex64
+    refused(with_levels(0, {}, kLevels, {0, 3, 0, 1, 0, 0, 0, 0, 10}, 10, kInt8, 2), Fault::corrupt);  // exact int8
+    refused(with_levels(0, {}, kLevels, {0, 24, 0, 1, 0, 0, 0, 0, 10}, 10, kFloat32, 2), Fault::corrupt);  // 24 bits of mantissa
+    const Parts exact = with_levels(0, {}, kLevels, {0, 23, 0, 1, 0, 0, 0, 0, 10}, 10, kFloat32, 2);
     CHECK_EQUAL(cabacus::parse(exact.file(), {}).records[0].entries, 23U);
 }
 
@@ -217,8 +218,8 @@ TEST(container_reader_steps_are_finite_and_above_0) {
     for (const float step : {0.0F, -0.0F, -1.0F, std::numeric_limits<float>::infinity(),
                              std::numeric_limits<float>::quiet_NaN()}) {
         const Bytes text = files::floats(step);
-        refused(with_levels(0, {}, kLevels, joined({{0}, text, {0, 0, 10}}), 10), Fault::corrupt);
-        refused(with_levels(8, text, kLevels, {0, 0, 0, 10}, 10), Fault::corrupt);
+        refused(with_levels(0, {}, kLevels, joined({{0}, text, {0, 0, 0, 10}}), 10), Fault::corrupt);
+        refused(with_levels(8, text, kLevels, {0, 0, 0, 0, 10}, 10), Fault::corrupt);
     }
 }
 
@@ -226,28 +227,84 @@ TEST(container_reader_codebooks_have_entries_and_two_kinds_of_slices) {
     const auto codebook = [](const Bytes& entries, const Bytes& rest, std::size_t payload) {
         return with_levels(4, {2, 6, 4}, kLevels, joined({entries, rest}), payload, kInt8, 3);
     };
-    CHECK_EQUAL(cabacus::parse(codebook(varint(65536), {255, 1, 0, 0, 10, 20}, 30).file(), {}).records[0].slice_bytes[0], 10U);
-    refused(codebook({0}, {0, 0, 0, 10, 20}, 30), Fault::corrupt);
-    refused(codebook(varint(65537), {0, 0, 0, 10, 20}, 30), Fault::corrupt);
-    refused(codebook(varint(std::uint64_t{1} << 32 | 1), {0, 0, 0, 10, 20}, 30), Fault::corrupt);
-    refused(codebook({9}, {9, 0, 0, 10, 20}, 30), Fault::corrupt);  // the center is no entry
-    refused(codebook({9}, {4, 0, 0, 10}, 10), Fault::corrupt);
+    CHECK_EQUAL(cabacus::parse(codebook(varint(65536), {255, 1, 0, 0, 0, 10, 20}, 30).file(), {}).records[0].slice_bytes[0], 10U);
+    refused(codebook({0}, {0, 0, 0, 0, 10, 20}, 30), Fault::corrupt);
+    refused(codebook(varint(65537), {0, 0, 0, 0, 10, 20}, 30), Fault::corrupt);
+    refused(codebook(varint(std::uint64_t{1} << 32 | 1), {0, 0, 0, 0, 10, 20}, 30), Fault::corrupt);
+    refused(codebook({9}, {9, 0, 0, 0, 10, 20}, 30), Fault::corrupt);  // the center is no entry
+    refused(codebook({9}, {4, 0, 0, 0, 10}, 10), Fault::corrupt);
     // Without elements there is no slice, not even of the codebook.
-    const Parts empty = with_levels(4, {2, 0, 4}, kLevels, {9, 4, 0, 0}, 0, kInt8, 3);
+    const Parts empty = with_levels(4, {2, 0, 4}, kLevels, {9, 4, 0, 0, 0}, 0, kInt8, 3);
     CHECK(cabacus::parse(empty.file(), {}).records[0].slice_bytes.empty());
 }
 
 TEST(container_reader_geometry_has_one_form) {
-    refused(matrix({4, 0, 10}, 10), Fault::corrupt);        // the natural width, written out
-    refused(matrix({25, 0, 10}, 10), Fault::corrupt);       // wider than the tensor
-    refused(matrix({0, 6, 10}, 10), Fault::corrupt);        // all rows, written out
-    refused(matrix({0, 7, 10}, 10), Fault::corrupt);        // more rows than there are
-    refused(matrix({0, 3, 10}, 10), Fault::corrupt);        // one length for two slices
-    refused(matrix({0, 0, 10, 4}, 14), Fault::corrupt);     // two lengths for one slice
-    refused(matrix({0, 0, 3}, 3), Fault::corrupt);          // shorter than a checksum
+    refused(matrix({4, 0, 0, 10}, 10), Fault::corrupt);        // the natural width, written out
+    refused(matrix({25, 0, 0, 10}, 10), Fault::corrupt);       // wider than the tensor
+    refused(matrix({0, 6, 0, 10}, 10), Fault::corrupt);        // all rows, written out
+    refused(matrix({0, 7, 0, 10}, 10), Fault::corrupt);        // more rows than there are
+    refused(matrix({0, 3, 0, 10}, 10), Fault::corrupt);        // one length for two slices
+    refused(matrix({0, 0, 0, 10, 4}, 14), Fault::corrupt);     // two lengths for one slice
+    refused(matrix({0, 0, 0, 3}, 3), Fault::corrupt);          // shorter than a checksum
     corrupt_records({1, 0, 1, 'a', 1, 1, 2});               // of raw elements
-    refused(with_levels(4, {1, 0}, kLevels, joined({files::floats(1), {1, 0}}), 0), Fault::corrupt);
-    refused(with_levels(4, {1, 0}, kLevels, joined({files::floats(1), {0, 1}}), 0), Fault::corrupt);
+    refused(with_levels(4, {1, 0}, kLevels, joined({files::floats(1), {1, 0, 0}}), 0), Fault::corrupt);
+    refused(with_levels(4, {1, 0}, kLevels, joined({files::floats(1), {0, 1, 0}}), 0), Fault::corrupt);
+}
+
+TEST(container_reader_gaps_are_of_rows_and_have_a_map) {
+    CHECK_EQUAL(cabacus::parse(matrix({0, 0, 5, 5, 10}, 15).file(), {}).records[0].gaps, 5U);
+    CHECK_EQUAL(cabacus::parse(matrix({0, 1, 4, 5, 4, 4}, 13).file(), {}).records[0].slice_bytes.size(), 3U);
+    refused(matrix({0, 0, 6, 5, 10}, 15), Fault::corrupt);        // all rows
+    refused(matrix({0, 0, 7, 5, 10}, 15), Fault::corrupt);        // more rows than there are
+    refused(matrix({0, 2, 4, 5, 10}, 15), Fault::corrupt);        // all rows that are left, written out
+    refused(matrix({5, 0, 5, 5, 10}, 15), Fault::corrupt);        // wider than what is left
+    refused(matrix({0, 0, 5, 6, 10}, 16), Fault::corrupt);        // a map of two bytes
+    refused(matrix({0, 0, 5, 10}, 10), Fault::corrupt);           // no map
+    refused(with_levels(4, {1, 6}, kLevels, joined({files::floats(1), {0, 0, 1, 5, 10}}), 15), Fault::corrupt);
+    refused(with_levels(4, {2, 4, 0}, kLevels, joined({files::floats(1), {0, 0, 1}}), 0), Fault::corrupt);
+    refused(with_levels(4, {2, 6, 4}, kLevels, {9, 4, 0, 0, 1, 10, 20}, 30, kInt8, 3), Fault::corrupt);
+}
+
+TEST(container_reader_layouts_are_read_with_their_base) {
+    using cabacus::BaseTensor;
+    const std::vector<BaseTensor> base{{"a", kFloat32, {2}}, {"b", kFloat32, {3, 4}}, {"c", kInt8, {}}, {"d", kFloat32, {1}}};
+    const auto file = [](const Bytes& layout, const Bytes& rest) {
+        return file_of(joined({Bytes(32), layout, {0, 0}, rest}), 0, 3);
+    };
+    const Bytes sets{2, kFloat32, 4, 0, kInt8, 4, 0};
+    const auto read = [&](const Bytes& layout, const Bytes& rest) { return cabacus::parse(file(layout, rest), {}, true, &base); };
+    const auto corrupt = [&](const Bytes& layout, const Bytes& rest) {
+        try {
+            read(layout, rest);
+        } catch (const FormatError& error) {
+            CHECK(error.kind == Fault::corrupt);
+            return;
+        }
+        CHECK(false);
+    };
+    const Bytes layout{3, 2, 0, 1, 0};  // a and d, c
+    const cabacus::Header header = read(layout, joined({sets, {0, 0, 2}}));
+    CHECK(header.complete && header.records.size() == 3);
+    CHECK(header.records[0].name == "b" && (header.records[0].shape == std::vector<std::uint64_t>{3, 4}));
+    CHECK((header.records[1].members == std::vector<std::uint64_t>{0, 3}));
+    CHECK((header.records[1].shape == std::vector<std::uint64_t>{3}));
+    CHECK((header.records[2].shape == std::vector<std::uint64_t>{1}));
+    const Bytes again = cabacus::pack(header.records, header.metadata, header.base, header.layout);
+    CHECK(again == file(layout, joined({sets, {0, 0, 2}})));
+
+    const cabacus::Header without = cabacus::parse(file(layout, joined({sets, {0, 0, 2}})), {});
+    CHECK(!without.complete && without.records.empty() && without.base);
+    CHECK(error_of(file_of({0, 0, 0, 0}, 0, 2)).kind == Fault::corrupt);  // a layout, but no base
+    corrupt({3, 1}, joined({sets, {0, 0}}));                   // a group of two types
+    corrupt({3, 2, 0, 0, 0}, joined({sets, {0, 0, 2}}));       // an empty group
+    corrupt({3, 2, 0, 2, 0}, joined({sets, {0, 0, 2}}));       // a group that is not there
+    corrupt({3, 9, 0, 1, 2}, joined({sets, {0, 0, 2}}));
+    corrupt({3, 0}, joined({sets, {0, 0, 2}}));
+    corrupt({0, 1}, joined({sets, {0, 0, 2, 0}}));             // a group, but nothing is joined
+    corrupt(layout, joined({sets, {0, 0}}));                   // a record is missing
+    corrupt(layout, joined({sets, {0, 0, 2, 2}}));             // one too many
+    corrupt(layout, {2, kFloat32, 4, 4, 1, 2, kInt8, 4, 0, 0, 0, 2});  // a set with a shape
+    CHECK_THROWS(std::invalid_argument, cabacus::pack({}, {}, {}, cabacus::Layout{}));
 }
 
 TEST(container_reader_names_are_checked) {
@@ -275,7 +332,7 @@ TEST(container_reader_counts_are_checked_before_memory_is_taken) {
     parts.records = joined({{1, 0, 1, 'a', 0}, varint(many)});
     corrupt(parts);
     // 2^62 slices of one element.
-    corrupt(with_levels(0, {}, kLevels, joined({{1}, varint(many), files::floats(1), {1, 1}}), 0));
+    corrupt(with_levels(0, {}, kLevels, joined({{1}, varint(many), files::floats(1), {1, 1, 0}}), 0));
     // Raw: the file would have to have them.
     parts = {};
     parts.records = joined({{1, 0, 1, 'a', 0, 1}, varint(many >> 8)});
@@ -294,7 +351,7 @@ TEST(container_reader_sums_and_products_do_not_overflow) {
     CHECK(error_of(parts.file(), limits).kind == Fault::corrupt);
     parts.records = joined({{1, 0, 1, 'a', 0, 1}, varint(std::uint64_t{1} << 62)});  // of 4 bytes
     CHECK(error_of(parts.file(), limits).kind == Fault::corrupt);
-    CHECK(error_of(matrix(joined({{0, 3}, varint(~std::uint64_t{0}), varint(17)}), 0).file()).kind == Fault::corrupt);
+    CHECK(error_of(matrix(joined({{0, 3, 0}, varint(~std::uint64_t{0}), varint(17)}), 0).file()).kind == Fault::corrupt);
 }
 
 TEST(container_reader_aliases_are_checked) {

@@ -154,9 +154,67 @@ def test_biases_are_coded_and_messages_are_small() -> None:
     chance = np.random.default_rng(3)
     local = {name: chance.laplace(0, 0.01, value.shape).astype(np.float32) for name, value in base.items()}
     update = UpdateEncoder().encode(local, base)
-    assert cabacus.open(update.data).info("b").bytes < 400
+    assert cabacus.open(update.data, base=base).info("b").bytes < 400
     assert update.ratio > 30
     assert update.metrics["bits_per_parameter"] == 8 * len(update.data) / 64000
+
+
+def test_many_small_tensors_cost_little_more_than_their_levels() -> None:
+    chance = np.random.default_rng(4)
+    base = {f"block.{i}.norm.{part}": np.zeros(16, np.float32) for i in range(40) for part in ("weight", "bias")}
+    base["w"] = np.zeros((40, 30), np.float32)
+    local = {name: chance.laplace(0, 0.01, value.shape).astype(np.float32) for name, value in base.items()}
+    many = UpdateEncoder(sparsify="ternary").encode(local, base)
+    one = {"w": np.concatenate([value.ravel() for value in base.values()])}
+    alone = UpdateEncoder(sparsify="ternary").encode(
+        {"w": np.concatenate([value.ravel() for value in local.values()])}, one
+    )
+    assert len(many.data) < len(alone.data) + 40
+    assert same(DECODER.decode(many.data, base), many.decoded)
+
+
+def test_what_a_message_leaves_to_its_base_is_read_with_it_alone() -> None:
+    base, local = models()
+    update = UpdateEncoder().encode(local, base)
+    said = cabacus.inspect(update.data)
+    assert (said.tensors, said.base, said.bytes) == ((), cabacus.digest(base).hex(), len(update.data))
+    assert "needs the base" in said.table()
+    for read in (cabacus.open, cabacus.decompress):
+        with pytest.raises(BaseMismatchError, match="pass base="):
+            read(update.data)
+        with pytest.raises(BaseMismatchError, match="not to"):
+            read(update.data, base=local)
+    with pytest.raises(BaseMismatchError, match="not to"):
+        cabacus.inspect(update.data, base=local)
+    archive = cabacus.open(update.data, base=base)
+    assert list(archive) == list(base)
+    assert same({name: archive.tensor(name) for name in archive}, update.decoded)
+    assert np.array_equal(archive.rows("double", 2, 5), update.decoded["double"][2:5])
+    assert archive.levels("double")[0].shape == (8, 30)
+    found = cabacus.inspect(update.data, base=base)
+    assert [row.shape for row in found.tensors] == [np.shape(value) for value in base.values()]
+    assert sum(row.bytes for row in found.tensors) + 16 + 32 <= found.bytes
+    assert cabacus.verify(update.data, update.decoded, base=base).ok
+    assert not cabacus.verify(update.data, update.decoded).ok
+
+
+def test_small_tensors_of_other_types_and_rules_are_apart() -> None:
+    chance = np.random.default_rng(6)
+    kinds = (np.float32, np.float64, ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn, np.int64, np.uint8, bool)
+    base = {f"{i}.{np.dtype(kind).name}": chance.normal(0, 9, (3, 5)).astype(kind) for i in range(3) for kind in kinds}
+    local = {
+        name: (value.astype(np.float64) + chance.normal(0, 1, (3, 5))).astype(value.dtype)
+        for name, value in base.items()
+    }
+    encoder = UpdateEncoder(rules=["1.float32:keep", "2.float32:step=0.125", "2.float64:axes=1,0"])
+    update = encoder.encode(local, base)
+    received = DECODER.decode(update.data, base)
+    assert same(received, update.decoded)
+    for name in base:
+        if name == "1.float32" or name.endswith(("int64", "uint8", "bool")):
+            assert np.array_equal(received[name], local[name])
+    steps = (received["2.float32"].astype(np.float64) - base["2.float32"]) / 0.125
+    assert np.allclose(steps, np.rint(steps), atol=1e-5)
 
 
 def test_nothing_changed_takes_hardly_a_byte() -> None:
@@ -243,8 +301,8 @@ LIMITS = {name: getattr(cabacus.DEFAULT_LIMITS, name) for name in cabacus.DEFAUL
 def test_names_shapes_and_types_are_those_of_the_base() -> None:
     base = {"w": np.zeros((20, 30), np.float32)}
     local = {"w": np.random.default_rng(1).normal(0, 1, (20, 30)).astype(np.float32)}
-    data = UpdateEncoder(rules=["w:keep"]).encode(local, base).data
-    assert np.array_equal(DECODER.decode(data, base)["w"], local["w"])
+    data = cabacus.compress(local, rules=["w:keep"]).data
+    assert np.array_equal(DECODER.decode(renamed(data, base), base)["w"], local["w"])
     for changes in ({"name": "v"}, {"shape": (30, 20)}, {"shape": (600,)}, {"dtype": BY_NAME["float64"].id}):
         with pytest.raises(FormatError):
             DECODER.decode(renamed(data, base, **changes), base)
@@ -257,12 +315,13 @@ def test_ten_thousand_mutated_updates_do_no_harm() -> None:
     base, local = models()
     chance = random.Random(5)
     good = [UpdateEncoder(**settings).encode(local, base).data for settings in SETTINGS]
-    header = [_core.parse(data, LIMITS) for data in good]
+    known = [(name, BY_NAME[str(base[name].dtype)].id, base[name].shape) for name in sorted(base)]
+    header = [_core.parse(data, LIMITS, base=known) for data in good]
     survived = 0
     for number in range(10_000):
-        data, known = bytearray(good[number % len(good)]), header[number % len(good)]
+        data, outline = bytearray(good[number % len(good)]), header[number % len(good)]
         for _ in range(chance.choice((1, 1, 2, 6))):
-            place = chance.randrange(len(data)) if number % 2 else chance.randrange(min(len(data), known.bytes))
+            place = chance.randrange(len(data)) if number % 2 else chance.randrange(min(len(data), outline.bytes))
             match chance.randrange(4):
                 case 0:
                     data[place] = chance.randrange(256)
@@ -274,7 +333,7 @@ def test_ten_thousand_mutated_updates_do_no_harm() -> None:
                     data[place:place] = chance.randbytes(chance.randrange(1, 9))
             if not data:
                 break
-        data = bytearray(resealed(bytes(data), known)) if number % 4 == 3 else data
+        data = bytearray(resealed(bytes(data), outline)) if number % 4 == 3 else data
         try:
             decoded = DECODER.decode(bytes(data), base)
         except FormatError:
@@ -298,7 +357,7 @@ def resealed(data: bytes, known: Any) -> bytes:
             body = bytes(payload[start : start + size - 4])
             payload[start + size - 4 : start + size] = _core.checksum(body).to_bytes(4, "little")
             start += size
-    return _core.pack(known.records, known.metadata, known.base) + bytes(payload)
+    return _core.pack(known.records, known.metadata, known.base, known.layout) + bytes(payload)
 
 
 def test_a_client_follows_and_is_told_what_it_missed() -> None:

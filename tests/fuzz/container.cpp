@@ -31,6 +31,13 @@ Bytes under_a_checksum(fuzz::Input input) {
     return out.take();
 }
 
+// The base of files with a layout.
+const std::vector<cabacus::BaseTensor>& base() {
+    static const std::vector<cabacus::BaseTensor> tensors{
+        {"a", 18, {5}}, {"b", 18, {12, 10}}, {"c", 8, {}}, {"d", 18, {0, 7}}};
+    return tensors;
+}
+
 // Records but for where they begin: sets may be put together in another way.
 std::vector<cabacus::Record> placeless(std::vector<cabacus::Record> records) {
     for (cabacus::Record& record : records) record.start = 0;
@@ -47,14 +54,15 @@ void fuzz::container(Input input) {
     limits.output_bytes = limits.total_elements = std::uint64_t{1} << 30;
     cabacus::Header header;
     try {
-        header = cabacus::parse(file, limits, whole);
+        header = cabacus::parse(file, limits, whole, &base());
     } catch (const cabacus::FormatError&) {
         return;
     }
-    const auto packed = cabacus::pack(header.records, header.metadata, header.base);
-    const cabacus::Header again = cabacus::parse(packed, limits, false);
+    const auto packed = cabacus::pack(header.records, header.metadata, header.base, header.layout);
+    const cabacus::Header again = cabacus::parse(packed, limits, false, &base());
     CLAIM(placeless(again.records) == placeless(header.records));
     CLAIM(again.metadata == header.metadata);
     CLAIM(again.base == header.base);
+    CLAIM(again.layout == header.layout);
     CLAIM(packed.size() <= file.size() + 64 || header.records.size() > 1);
 }

@@ -79,12 +79,25 @@ class Record:
     alias: int = 0
     row_width: int = 0
     slice_rows: int = 0
+    gaps: int = 0
     slice_bytes: tuple[int, ...] = ()
     start: int = 0
+    members: tuple[str, ...] = ()
+    """With a layout: the base's tensors that it holds."""
 
     @property
     def elements(self) -> int:
         return math.prod(self.shape)
+
+    @property
+    def first(self) -> int:
+        """The first dimension of the permuted shape."""
+        return self.shape[self.axes[0] if self.axes else 0]
+
+    @property
+    def coded(self) -> int:
+        """Elements that are no gaps."""
+        return self.elements - (self.gaps * (self.elements // self.first) if self.gaps else 0)
 
 
 @dataclass
@@ -94,12 +107,22 @@ class Header:
     bytes: int
     file_bytes: int
     base: bytes | None
-    metadata: dict[str, str]
+    metadata: dict[str, str] = field(default_factory=dict)
+    complete: bool = True
     records: list[Record] = field(default_factory=list)
 
 
-def parse(data: bytes, limits: dict[str, int] | None = None, *, whole: bool = True) -> Header:
-    """The header of a file; with `whole`, the file's length is checked as well."""
+Shapes = dict[str, tuple[str, tuple[int, ...]]]
+"""The names of element types, and the shapes, of a base's tensors by name."""
+
+
+def parse(
+    data: bytes, limits: dict[str, int] | None = None, *, whole: bool = True, base_shapes: Shapes | None = None
+) -> Header:
+    """The header of a file; with `whole`, the file's length is checked as well.
+
+    A file with a layout that is read without its base's shapes is not complete.
+    """
     limits = {**LIMITS, **(limits or {})}
     magic, version = bytes([0xAB, 0x43, 0x42, 0x43]), 0
     if not magic.startswith(data[:4]):
@@ -113,17 +136,28 @@ def parse(data: bytes, limits: dict[str, int] | None = None, *, whole: bool = Tr
     if len(data) < 16 + size:
         raise Fault("truncated", "the header is not complete")
     require(crc32c(data[:12] + data[16 : 16 + size]) == checksum, "the header's checksum is wrong")
-    if flags > 1:
+    if flags > 3:
         raise Fault("unsupported", "a flag of the preamble is unknown")
     require(reserved == 0, "the reserved bytes are not 0")
 
     reader = Reader(data[16 : 16 + size])
     base = reader.take(32) if flags & 1 else None
-    header = Header(16 + size, 0, base, read_metadata(reader))
+    header = Header(16 + size, 0, base)
+    require(flags != 2, "there is a layout, but no base")
+    slots = None
+    if flags & 2:
+        if base_shapes is None:
+            header.complete = False
+            return header
+        slots = read_layout(reader, base_shapes)
+    header.metadata = read_metadata(reader)
     read_extensions(reader)
     sets = [read_set(reader, has_base=base is not None, limits=limits) for _ in range(reader.count())]
     require(len(set(sets)) == len(sets), "two parameter sets are the same")
-    header.records = read_records(reader, sets, size, limits)
+    if slots is None or base_shapes is None:
+        header.records = read_records(reader, sets, size, limits)
+    else:
+        header.records = read_slots(reader, sets, slots, base_shapes, limits)
     require(reader.left() == 0, "bytes follow the last record")
 
     place = header.bytes
@@ -137,6 +171,50 @@ def parse(data: bytes, limits: dict[str, int] | None = None, *, whole: bool = Tr
             raise Fault("truncated", "the payload is not complete")
         require(len(data) == place, "bytes follow the last slice")
     return header
+
+
+Slot = tuple[tuple[str, ...], tuple[int, ...]]
+"""Of a record: the names of the tensors that it holds, and its shape."""
+
+
+def read_layout(reader: Reader, base: Shapes) -> list[Slot]:
+    """Section 7.1."""
+    joined, count = reader.varint(), reader.varint()
+    alone: list[Slot] = []
+    groups: dict[int, list[str]] = {}
+    for name in sorted(base, key=str.encode):
+        if math.prod(base[name][1]) >= joined:
+            alone.append(((name,), base[name][1]))
+            continue
+        group = reader.varint() if count > 1 else 0
+        require(group < count, "there is no such group")
+        groups.setdefault(group, []).append(name)
+    require(len(groups) == count, "a group has no tensor")
+    elements = [sum(math.prod(base[name][1]) for name in groups[group]) for group in range(count)]
+    return alone + [(tuple(groups[group]), (elements[group],)) for group in range(count)]
+
+
+def read_slots(
+    reader: Reader, sets: list[ParameterSet], slots: list[Slot], base: Shapes, limits: dict[str, int]
+) -> list[Record]:
+    records: list[Record] = []
+    used: set[int] = set()
+    check_limit(limits, "tensors", len(base))
+    for names, shape in slots:
+        number, says_geometry = divmod(reader.varint(), 2)
+        require(number < len(sets), "there is no such parameter set")
+        used.add(number)
+        require(sets[number].shape is None, "a parameter set has a shape")
+        require(all(base[name][0] == sets[number].dtype.name for name in names), "the base's type is another")
+        record = read_record(reader, names[0], replace(sets[number], shape=shape), records, limits)
+        require(not says_geometry or has_levels(record.coding), "a record without levels has a geometry")
+        if has_levels(record.coding):
+            record = read_slices(reader, record, bool(says_geometry))
+        records.append(replace(record, members=names))
+    require(len(used) == len(sets), "a parameter set is not used")
+    check_limit(limits, "total_elements", sum(record.elements for record in records))
+    check_limit(limits, "output_bytes", sum(record.elements * record.dtype.bytes for record in records))
+    return records
 
 
 def check_limit(limits: dict[str, int], name: str, value: int) -> None:
@@ -322,7 +400,11 @@ def raw_slices(size: int) -> tuple[int, ...]:
 
 def read_slices(reader: Reader, record: Record, says_geometry: bool) -> Record:
     """The geometry of section 4, and the slices' lengths."""
-    row_width, slice_rows = (reader.varint(), reader.varint()) if says_geometry else (0, 0)
+    row_width, slice_rows, gaps = [reader.varint() if says_geometry else 0 for _ in range(3)]
+    if gaps:
+        require(record.coding == LEVELS and len(record.shape) >= 2, "there can be no gaps here")
+        require(record.elements > 0 and gaps < record.first, "there are too many gaps")
+        record = replace(record, gaps=gaps)
     elements = record.elements
     if elements == 0:
         require(row_width == 0 and slice_rows == 0, "a tensor without elements has rows")
@@ -331,12 +413,14 @@ def read_slices(reader: Reader, record: Record, says_geometry: bool) -> Record:
     natural = elements // first
     require(row_width != natural, "the natural row width is written out")
     row_width = row_width or natural
+    elements = record.coded
     require(row_width <= elements, "a scan row exceeds the tensor")
     rows = -(-elements // row_width)
     require(slice_rows < rows, "a slice exceeds the tensor, or all rows are written out")
     slice_rows = slice_rows or rows
-    count = -(-rows // slice_rows) + (record.coding == CODEBOOK)
+    count = -(-rows // slice_rows) + (record.coding == CODEBOOK or gaps > 0)
     require(count <= reader.left(), "more slices are announced than the header holds")
     slice_bytes = tuple(reader.varint() for _ in range(count))
     require(all(size >= CHECKSUM_BYTES for size in slice_bytes), "a slice is shorter than its checksum")
+    require(not gaps or slice_bytes[0] == -(-record.first // 8) + CHECKSUM_BYTES, "the map has another size")
     return replace(record, row_width=row_width, slice_rows=slice_rows, slice_bytes=slice_bytes)

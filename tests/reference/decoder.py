@@ -38,6 +38,8 @@ def decode(
     header = parse(data, limits)
     if header.base is not None and base is not None and digest(base) != header.base:
         raise Fault("base", "this is not the file's base")
+    if not header.complete:
+        return decode_all(data, base, limits)
     tensors: dict[str, Tensor] = {}
     for record in header.records:
         if record.coding == ALIAS:
@@ -47,6 +49,26 @@ def decode(
         elements = decode_elements(record, slices_of(data, record), base_of(record, base))
         tensors[record.name] = Tensor(record.dtype.name, record.shape, elements)
     return tensors
+
+
+def decode_all(data: bytes, base: Mapping[str, Tensor] | None, limits: dict[str, int] | None) -> dict[str, Tensor]:
+    """The tensors of a file with a layout, which are those of its base: section 7.1."""
+    if base is None:
+        raise Fault("base", "the file needs its base")
+    header = parse(data, limits, base_shapes={name: (tensor.dtype, tensor.shape) for name, tensor in base.items()})
+    tensors: dict[str, Tensor] = {}
+    whole: list[bytes] = []
+    for record in header.records:
+        joined = b"".join(base[name].data for name in record.members)
+        before = numbers_of(record.dtype, joined) if record.delta else None
+        own = None if record.coding == ALIAS else decode_elements(record, slices_of(data, record), before)
+        whole.append(whole[record.alias] if own is None else own)
+        place = 0
+        for name in record.members:
+            old = base[name]
+            tensors[name] = Tensor(old.dtype, old.shape, whole[-1][place : place + len(old.data)])
+            place += len(old.data)
+    return {name: tensors[name] for name in base}
 
 
 def digest(tensors: Mapping[str, Tensor]) -> bytes:
@@ -135,10 +157,22 @@ def decode_levels(record: Record, slices: list[bytes]) -> list[int]:
     """The levels of all slices in scan order."""
     assert record.levels is not None
     levels: list[int] = []
-    for content in slices:
-        count = min(record.slice_rows * record.row_width, record.elements - len(levels))
+    for content in slices[1 if record.gaps else 0 :]:
+        count = min(record.slice_rows * record.row_width, record.coded - len(levels))
         levels += decode_slice(content, record.levels, count, record.row_width)
-    return levels
+    return fill_gaps(levels, record, slices[0]) if record.gaps else levels
+
+
+def fill_gaps(levels: list[int], record: Record, content: bytes) -> list[int]:
+    """Levels of 0 where the map, section 4.1, has none."""
+    bits = [byte >> bit & 1 for byte in content for bit in range(8)]
+    require(sum(bits) == record.first - record.gaps and not any(bits[record.first :]), "the map is none")
+    width, place = record.elements // record.first, 0
+    filled: list[int] = []
+    for bit in bits[: record.first]:
+        filled += levels[place : place + width] if bit else [0] * width
+        place += width * bit
+    return filled
 
 
 def unscanned(record: Record, scanned: list[Number]) -> list[Number]:

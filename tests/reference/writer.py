@@ -68,12 +68,17 @@ class Entry:
     alias: int = 0
     row_width: int = 0
     slice_rows: int = 0
+    gaps: int = 0
     geometry: bool = False
-    """Written even where both are 0."""
+    """Written even where all are 0."""
     slices: tuple[bytes, ...] = ()
     """Without their checksums."""
     shared: int = 0
     """Bytes of the name that are those of the name before."""
+
+
+Layout = tuple[int, Sequence[int]]
+"""The elements below which tensors are joined, and the group of each of those (section 7.1)."""
 
 
 def write_header(
@@ -83,10 +88,17 @@ def write_header(
     metadata: Sequence[tuple[str, str]] = (),
     extensions: Sequence[tuple[int, bytes]] = (),
     base: bytes | None = None,
+    layout: Layout | None = None,
 ) -> Fields:
     out = Fields()
     if base is not None:
         out.add(base, "base digest")
+    if layout is not None:
+        joined, groups = layout
+        out.varint(joined, "joined below")
+        out.varint(len(set(groups)), "groups")
+        for index, group in enumerate(groups if len(set(groups)) > 1 else ()):
+            out.varint(group, f"group of joined tensor {index}")
     out.varint(len(metadata), "metadata pairs")
     for key, value in metadata:
         out.string(key, "key")
@@ -99,9 +111,10 @@ def write_header(
     out.varint(len(sets), "sets")
     for index, one in enumerate(sets):
         write_set(out, one, f"set {index} ")
-    out.varint(len(entries), "tensors")
+    if layout is None:
+        out.varint(len(entries), "tensors")
     for entry in entries:
-        write_record(out, entry, sets[entry.set])
+        write_record(out, entry, sets[entry.set], named=layout is None)
     return out
 
 
@@ -139,14 +152,15 @@ def write_set(out: Fields, one: ParameterSet, who: str) -> None:
             out.integer(start, 2, f"{who}start {index}")
 
 
-def write_record(out: Fields, entry: Entry, one: ParameterSet) -> None:
+def write_record(out: Fields, entry: Entry, one: ParameterSet, *, named: bool = True) -> None:
     who = f"{entry.name!r} "
-    rest = entry.name.encode()[entry.shared :].decode()
-    out.varint(entry.shared, f"{who}shared")
-    out.string(rest, f"{who}rest of the name")
-    geometry = entry.geometry or entry.row_width > 0 or entry.slice_rows > 0
+    if named:
+        rest = entry.name.encode()[entry.shared :].decode()
+        out.varint(entry.shared, f"{who}shared")
+        out.string(rest, f"{who}rest of the name")
+    geometry = entry.geometry or entry.row_width > 0 or entry.slice_rows > 0 or entry.gaps > 0
     out.add(varint(2 * entry.set + geometry), f"{who}set: {entry.set}{', and a geometry' if geometry else ''}")
-    if one.shape is None:
+    if named and one.shape is None:
         write_numbers(out, entry.shape, f"{who}rank", f"{who}dimension")
     if has_step(one.dtype, one.coding):
         if one.step is None:
@@ -170,6 +184,7 @@ def write_record(out: Fields, entry: Entry, one: ParameterSet) -> None:
         if geometry:
             out.varint(entry.row_width, f"{who}row_width")
             out.varint(entry.slice_rows, f"{who}slice_rows")
+            out.varint(entry.gaps, f"{who}gaps")
         for index, content in enumerate(entry.slices):
             out.varint(len(content) + 4, f"{who}slice {index} bytes")
 
@@ -183,12 +198,13 @@ def write_payload(entries: Sequence[Entry]) -> Fields:
     return out
 
 
-def write_preamble(header: Fields, *, base: bool = False) -> Fields:
+def write_preamble(header: Fields, *, base: bool = False, layout: bool = False) -> Fields:
     """Its checksum is not there yet: `sealed` adds it."""
     out = Fields()
     out.add(bytes([0xAB, 0x43, 0x42, 0x43]), "magic")
     out.integer(0, 1, "version")
-    out.add(bytes([int(base)]), f"flags: {'base digest' if base else 'none'}")
+    named = ["base digest"] * base + ["names and shapes of the base"] * layout
+    out.add(bytes([base | layout << 1]), f"flags: {', '.join(named) or 'none'}")
     out.integer(0, 2, "reserved")
     out.integer(len(header.bytes()), 4, "header bytes")
     return out
@@ -200,6 +216,9 @@ def sealed(preamble: Fields, header: Fields, payload: Fields) -> Fields:
     return Fields([*preamble.fields, checksum, *header.fields, *payload.fields])
 
 
-def write_file(sets: Sequence[ParameterSet], entries: Sequence[Entry], *, base: bytes | None = None) -> bytes:
-    header = write_header(sets, entries, base=base)
-    return sealed(write_preamble(header, base=base is not None), header, write_payload(entries)).bytes()
+def write_file(
+    sets: Sequence[ParameterSet], entries: Sequence[Entry], *, base: bytes | None = None, layout: Layout | None = None
+) -> bytes:
+    header = write_header(sets, entries, base=base, layout=layout)
+    preamble = write_preamble(header, base=base is not None, layout=layout is not None)
+    return sealed(preamble, header, write_payload(entries)).bytes()

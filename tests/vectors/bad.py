@@ -100,7 +100,7 @@ def files() -> list[Vector]:
         bad("huge-header", "4 GiB of header: over a reader's limit.", huge_header(), "limit"),
         unsupported("magic", "another magic.", preamble_of(good, "magic", b"\xabCBD")),
         unsupported("version", "version 1.", preamble_of(good, "version", b"\1")),
-        unsupported("flag", "an unknown flag of the preamble.", preamble_of(good, "flags", b"\2")),
+        unsupported("flag", "an unknown flag of the preamble.", preamble_of(good, "flags", b"\4")),
     ]
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vectors import bad, good
+from vectors import bad, good, left_out
 from vectors.text import Vector, dump
 
 FOLDER = Path(__file__).parent
@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parent
 
 def vectors() -> list[Vector]:
     """All of them, in the order of their names."""
-    made = [*good.vectors(), *bad.vectors()]
+    made = [*good.vectors(), *bad.vectors(), *left_out.vectors()]
     assert len({vector.name for vector in made}) == len(made)
     return sorted(made, key=lambda vector: vector.name)
 

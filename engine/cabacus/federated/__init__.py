@@ -13,8 +13,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cabacus.bases import Base
+from cabacus.federated.message import EncodedUpdate
 from cabacus.federated.receiving import UpdateDecoder
-from cabacus.federated.sending import EncodedUpdate, UpdateEncoder
+from cabacus.federated.sending import UpdateEncoder
 from cabacus.lazy import lazily
 
 if TYPE_CHECKING:

@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 
 from cabacus.bases import digest
+from cabacus.container import outline
 from cabacus.dtypes import Array, Tensor, to_float
 from cabacus.errors import BaseMismatchError
+from cabacus.federated.message import EncodedUpdate
 from cabacus.federated.receiving import UpdateDecoder
-from cabacus.federated.sending import EncodedUpdate, UpdateEncoder
+from cabacus.federated.sending import UpdateEncoder
 from cabacus.files import Tensors
+from cabacus.limits import DEFAULT_LIMITS
 
 __all__ = ["Broadcaster", "Follower"]
 
@@ -97,8 +100,8 @@ class Follower:
         """
         from cabacus.archive import Archive  # clients that only send need it not
 
-        archive = Archive(data)
-        if archive.base is None:
+        if outline(memoryview(data), DEFAULT_LIMITS).base is None:
+            archive = Archive(data)
             model = Tensors(archive.decoded(archive.keys()), archive.metadata)
         elif self.model is None:
             raise BaseMismatchError("this is a difference and there is no model yet; ask for the whole one")

@@ -29,8 +29,9 @@ from flwr.serverapp.strategy import Strategy
 
 from cabacus.bases import Base
 from cabacus.errors import CabacusError, InputError
+from cabacus.federated.message import EncodedUpdate
 from cabacus.federated.receiving import UpdateDecoder
-from cabacus.federated.sending import EncodedUpdate, UpdateEncoder
+from cabacus.federated.sending import UpdateEncoder
 
 __all__ = ["CompressUplink", "CompressedStrategy", "Round"]
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from cabacus import _core, scan
+from cabacus import _core
 from cabacus.bases import Base, check_base
-from cabacus.container import ALIAS, parse
-from cabacus.decoding import Extent, decode, shaped
-from cabacus.dtypes import BY_ID, BY_NAME, Tensor, dtype_name, to_float
+from cabacus.container import ALIAS, Place, parse
+from cabacus.decoding import Extent, base_of, decode, shaped
+from cabacus.dtypes import BY_ID, BY_NAME, RawTensor, Tensor, dtype_name, to_float
 from cabacus.errors import BaseMismatchError, CorruptError
 from cabacus.files import Tensors
 from cabacus.limits import DEFAULT_LIMITS, Limits
@@ -41,33 +41,44 @@ class UpdateDecoder:
         """
         origin = base if isinstance(base, Base) else Tensors.of(base)
         view = memoryview(data).cast("B")
-        header = parse(view, bounds(origin))
+        header, places = parse(view, bounds(origin), lambda: origin)
         if header.base is None:
             raise BaseMismatchError("the message is no update: it names no base")
         check_base(header.base, origin)
-        records = {record.name: record for record in header.records}
-        if records.keys() != origin.keys():
+        if places.keys() != origin.keys():
             raise CorruptError("the update has other tensors than its base")
-        for record in header.records:
-            tensor = origin[record.name]
-            if tuple(record.shape) != tuple(tensor.shape) or BY_ID[record.dtype].name != dtype_name(tensor):
-                raise CorruptError(f"tensor {record.name!r} is not like that of the base", tensor=record.name)
+        for name, place in places.items():
+            tensor = origin[name]
+            if place.shape != tuple(tensor.shape) or BY_ID[place.record.dtype].name != dtype_name(tensor):
+                raise CorruptError(f"tensor {name!r} is not like that of the base", tensor=name)
         holders = [header.records[one.alias] if one.coding == ALIAS else one for one in header.records]
-        places = {record.name: place for place, record in enumerate(header.records)}
-        found = {name: self._tensor(view, holders[places[name]], origin) for name in origin}
+        decoded = {
+            record.name: self._elements(view, holder, origin)
+            for record, holder in zip(header.records, holders, strict=True)
+        }
+        found = {name: _part(decoded[places[name].record.name], places[name]) for name in origin}
         return Tensors(found, dict(header.metadata))
 
-    def _tensor(self, data: memoryview, record: _core.Record, origin: Mapping[str, Tensor]) -> Tensor:
+    def _elements(self, data: memoryview, record: _core.Record, origin: Mapping[str, Tensor]) -> Tensor:
         extent = Extent(data, record, 0, math.prod(record.shape), self.threads)
-        part = scan.to_scan(to_float(origin[record.name]), record.axes) if record.delta else None
+        base = base_of(record, origin) if record.delta else None
         with np.errstate(all="ignore"):
-            tensor = shaped(decode(extent, part), tuple(record.shape), tuple(record.axes))
+            tensor = shaped(decode(extent, base), tuple(record.shape), tuple(record.axes))
         kind = BY_ID[record.dtype].kind
         if kind == "float" and not np.isfinite(to_float(tensor)).all():
             raise CorruptError(f"tensor {record.name!r} of the update has NaN or infinities", tensor=record.name)
         if kind == "complex" and not np.isfinite(np.asarray(tensor)).all():
             raise CorruptError(f"tensor {record.name!r} of the update has NaN or infinities", tensor=record.name)
         return tensor
+
+
+def _part(tensor: Tensor, place: Place) -> Tensor:
+    """A tensor of those that are joined in one."""
+    if place.shape == tuple(tensor.shape):
+        return tensor
+    if isinstance(tensor, RawTensor):
+        return RawTensor(tensor.dtype, tensor.bits[place.start : place.stop].reshape(place.shape).copy())
+    return tensor[place.start : place.stop].reshape(place.shape).copy()
 
 
 def bounds(base: Mapping[str, Tensor]) -> Limits:
@@ -82,9 +93,9 @@ def bounds(base: Mapping[str, Tensor]) -> Limits:
     header = (1 << 16) + sum(names) + sum(256 + size // 16 for size in sizes)
     return Limits(
         tensors=len(base),
-        rank=max((len(tensor.shape) for tensor in base.values()), default=0),
+        rank=max((len(tensor.shape) for tensor in base.values()), default=0) or 1,
         name_bytes=max(names, default=0),
-        elements=max(extents, default=0),
+        elements=sum(extents),
         total_elements=sum(extents),
         header_bytes=min(header, DEFAULT_LIMITS.header_bytes),
         output_bytes=sum(sizes),

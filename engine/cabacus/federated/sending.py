@@ -16,6 +16,8 @@ from cabacus.decoding import Extent, decode, shaped
 from cabacus.dtypes import BY_NAME, Array, Tensor, cast_from_float, dtype_name, to_float
 from cabacus.errors import InputError
 from cabacus.exact import Coded, Manner, code_exactly, least_bytes, zero
+from cabacus.federated.joining import Units
+from cabacus.federated.message import EncodedUpdate
 from cabacus.federated.sparsifying import METHODS, Sparsify, largest, magnitude
 from cabacus.files import Tensors
 from cabacus.measures import Moments, moments
@@ -25,7 +27,7 @@ from cabacus.rules import Rule, merge_rules, parse_rules
 if TYPE_CHECKING:
     from cabacus.options import Effort
 
-__all__ = ["EncodedUpdate", "UpdateEncoder"]
+__all__ = ["UpdateEncoder"]
 
 Quantizer = Literal["round", "greedy", "trellis"]
 
@@ -35,52 +37,6 @@ _LARGEST_LEVEL = 1 << 30
 _COARSEST = 1 << 12
 _BISECTIONS = 4
 """Of the logarithm of how much coarser a message of `max_bytes` is: to a twentieth of an octave."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class EncodedUpdate:
-    """A coded update: the message, and what the sender keeps.
-
-    data: the message, a `.cabac` file of differences to the base, whose digest it names.
-    decoded: the tensors as the receiver will have them, bit for bit.
-    residual: what is still unsaid, by name: float32 (float64 of float64 tensors) arrays of the tensors' shapes. Store
-        it, and give it to the next `encode`. Empty without error feedback.
-    parameters, raw_bytes: elements of all tensors, and their bytes uncoded.
-    squared_error, squared_update: sums of squares over the floating tensors, of the residual and of the update.
-    """
-
-    data: bytes
-    decoded: Tensors
-    residual: dict[str, Array]
-    parameters: int
-    raw_bytes: int
-    squared_error: float
-    squared_update: float
-
-    @property
-    def bits_per_parameter(self) -> float:
-        """8 x bytes of the message / elements; 0 for nothing."""
-        return 8 * len(self.data) / max(self.parameters, 1)
-
-    @property
-    def ratio(self) -> float:
-        """Bytes uncoded / bytes of the message."""
-        return self.raw_bytes / len(self.data)
-
-    @property
-    def distortion(self) -> float:
-        """Share of the update's energy that the message leaves out: 0 is exact."""
-        return self.squared_error / self.squared_update if self.squared_update else 0.0
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """The figures to log: bytes, raw_bytes, bits_per_parameter, distortion."""
-        return {
-            "bytes": float(len(self.data)),
-            "raw_bytes": float(self.raw_bytes),
-            "bits_per_parameter": self.bits_per_parameter,
-            "distortion": self.distortion,
-        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,7 +61,7 @@ class UpdateEncoder:
     rate_weight: c of e^2 + c step^2 R, R in bits: more leaves out more. There are cliffs above 0.1: watch the
         `distortion`.
     sparsify: None; "top_k": only the `density` x n largest elements are coded; "ternary" (STC) and "binary" (SBC):
-        these, and all of a tensor with the same magnitude.
+        these, and all of a tensor with the same magnitude. Small tensors are one in this, unless `scale` is "tensor".
     max_bytes: what a message may have at most. Where the options give more, the step is made larger, or the density
         smaller, until it fits; error feedback makes up for it later.
     error_feedback: whether what a message leaves out is returned, to go into the next one.
@@ -177,50 +133,70 @@ class UpdateEncoder:
         model = Tensors.of(tensors, metadata)
         origin = base if isinstance(base, Base) else Tensors.of(base)
         check_alike(model, origin)
-        merged = {name: merge_rules(self._parsed, name) for name in model}
-        changes: dict[str, _Change] = {}
-        for name, tensor in model.items():
-            if BY_NAME[dtype_name(tensor)].kind == "float":
-                change = _change(name, tensor, origin[name], (residual or {}).get(name))
-                if not merged[name].get("keep"):
-                    changes[name] = change
-        coded = {
-            name: code_exactly(name, tensor, Manner(effort=self.effort))
+        merged = {name: self._rule(name, tensor) for name, tensor in model.items()}
+        found = {
+            name: _change(name, tensor, origin[name], (residual or {}).get(name))
             for name, tensor in model.items()
-            if name not in changes
+            if BY_NAME[dtype_name(tensor)].kind == "float"
         }
-        known = digest(origin)
+        units = Units.of(origin, self._joined_below, lambda name: repr(merged[name]))
+        whole, before = units.joined(model), units.joined(origin)
+        changes = _joined({name: change for name, change in found.items() if not merged[name].get("keep")}, units)
+        coded = {
+            unit: code_exactly(unit, tensor, Manner(effort=self.effort))
+            for unit, tensor in whole.items()
+            if unit not in changes
+        }
+        known, pairs = digest(origin), list(model.metadata.items())
+
+        def header(coded: Mapping[str, Coded]) -> bytes:
+            return _core.pack([coded[unit].record for unit in units.members], pairs, known, units.layout)
+
         coded |= self._fitting(
-            lambda coarse: self._quantized(model, changes, coarse, merged),
-            lambda some: len(_header(model, coded | some, known)) + sum(one.bytes for one in (coded | some).values()),
-            {name: zero(name, model[name], delta=True) for name in changes},
+            lambda coarse: self._quantized(whole, changes, coarse, merged),
+            lambda some: len(header(coded | some)) + sum(one.bytes for one in (coded | some).values()),
+            {unit: zero(unit, whole[unit], delta=True) for unit in changes},
         )
-        decoded, rest = Tensors(model), dict[str, Array]()
+        rest: dict[str, Array] = {}
         error = 0.0
-        for name, change in changes.items():
-            owed = name in (residual or {})
-            coded[name], decoded[name], left = self._settled(
-                coded[name], model[name], origin[name], change.update, owed
-            )
+        for unit, change in changes.items():
+            owed = any(name in (residual or {}) for name in units.members[unit])
+            coded[unit], whole[unit], left = self._settled(coded[unit], whole[unit], before[unit], change.update, owed)
             error += left.figures.energy
             if self.error_feedback:
-                rest[name] = left.update
-        sent = [coded[name] for name in model]
-        if self.effort == "max":
-            sent = share_starts(sent)  # of many small tensors: 0.2 % of the bytes, in half as long again
-        header = _core.pack([one.record for one in sent], list(model.metadata.items()), known)
-        data = b"".join([header, *(piece for one in sent for piece in one.pieces)])
+                rest[unit] = left.update
+        if self.effort == "max":  # of many small tensors: 0.2 % of the bytes, in half as long again
+            coded = dict(zip(units.members, share_starts(coded[unit] for unit in units.members), strict=True))
+        data = b"".join([header(coded), *(piece for unit in units.members for piece in coded[unit].pieces)])
         if self.max_bytes is not None and len(data) > self.max_bytes:
             raise _too_long(self.max_bytes, len(data))
+        shapes = {name: tuple(tensor.shape) for name, tensor in model.items()}
+        decoded = units.apart(whole, shapes)
         return EncodedUpdate(
             data=data,
-            decoded=decoded,
-            residual=rest,
+            decoded=Tensors({name: decoded[name] for name in model}, model.metadata),
+            residual={name: np.asarray(left) for name, left in units.apart(rest, shapes).items()},
             parameters=sum(tensor.size for tensor in model.values()),
             raw_bytes=sum(tensor.size * BY_NAME[dtype_name(tensor)].itemsize for tensor in model.values()),
             squared_error=error,
             squared_update=sum(change.figures.energy for change in changes.values()),
         )
+
+    @property
+    def _joined_below(self) -> int:
+        """Elements that take less than about half a kilobyte: then a record, with what its coder has to learn, costs
+        more than contexts of a matrix gain."""
+        if self.scale == "tensor":
+            return 0
+        return 8192 if self.sparsify is None else min(max(round(450 / self.density), 1024), 1 << 18)
+
+    def _rule(self, name: str, tensor: Tensor) -> Rule:
+        rule = merge_rules(self._parsed, name)
+        axes = rule.get("axes", ())
+        if axes and len(axes) != len(tensor.shape):
+            message = f"tensor {name!r} has {len(tensor.shape)} axes, the rule {len(axes)}"
+            raise InputError(message, tensor=name, field="rules")
+        return rule
 
     def _fitting(
         self,
@@ -249,7 +225,7 @@ class UpdateEncoder:
         return found
 
     def _quantized(
-        self, model: Tensors, changes: dict[str, _Change], coarse: float, merged: Mapping[str, Rule]
+        self, model: Mapping[str, Tensor], changes: dict[str, _Change], coarse: float, merged: Mapping[str, Rule]
     ) -> dict[str, Coded]:
         """Each tensor's levels. Updates of one magnitude would be zeros below any step of 2 rms, for all rounds."""
         factor = (0.5 if self.sparsify == "top_k" else 3.0) if self.step is None else self.step
@@ -302,11 +278,7 @@ class UpdateEncoder:
 
     def _levels(self, name: str, tensor: Tensor, change: _Change, step: float, rule: Rule) -> Coded:
         sparse = change.update
-        axes = rule.get("axes", ())
-        if axes and len(axes) != sparse.ndim:
-            raise InputError(
-                f"tensor {name!r} has {sparse.ndim} axes, the rule {len(axes)}", tensor=name, field="rules"
-            )
+        axes = rule.get("axes", ()) if sparse.ndim > 1 else ()
         if not change.figures.largest:
             return zero(name, tensor, delta=True)
         columns = scan.columns(sparse.shape, axes)
@@ -383,6 +355,12 @@ def _change(name: str, tensor: Tensor, base: Tensor, residual: Array | None) -> 
     return result
 
 
+def _joined(changes: Mapping[str, _Change], units: Units) -> dict[str, _Change]:
+    """The changes of units; what stands alone is not looked through again."""
+    updates = units.joined({name: change.update for name, change in changes.items()})
+    return {unit: _Change.of(np.asarray(u)) if unit in units.small else changes[unit] for unit, u in updates.items()}
+
+
 def _left(base: Tensor, update: Array, found: Tensor) -> _Change:
     """What of the update the receiver does not have. What it has is near the base: their difference is exact."""
     left = np.empty(update.shape, update.dtype)
@@ -406,10 +384,6 @@ def _usable(step: float, change: _Change) -> float:
     kind = change.update.dtype.type
     top = change.figures.largest / _LARGEST_LEVEL
     return float(kind(min(max(step, top, float(np.finfo(kind).smallest_normal)), float(np.finfo(kind).max))))
-
-
-def _header(model: Tensors, coded: Mapping[str, Coded], base: bytes) -> bytes:
-    return _core.pack([coded[name].record for name in model], list(model.metadata.items()), base)
 
 
 def _too_long(most: int, least: int) -> InputError:

@@ -17,7 +17,10 @@ inline constexpr std::array<std::uint8_t, 4> kMagic{0xAB, 0x43, 0x42, 0x43};
 inline constexpr std::uint8_t kVersion = 0;
 inline constexpr std::size_t kPreambleBytes = 16;
 inline constexpr std::size_t kChecksummedPreambleBytes = 12;  // those before the checksum itself
-inline constexpr std::uint8_t kBaseFlag = 1;                  // of the preamble
+
+// Flags of the preamble.
+inline constexpr std::uint8_t kBaseFlag = 1;
+inline constexpr std::uint8_t kLayoutFlag = 2;
 
 // Flags of a parameter set.
 inline constexpr std::uint8_t kDeltaFlag = 1;
@@ -53,18 +56,38 @@ struct Record {
     std::uint32_t last = 0;        // the place of level 0 among ends
     std::uint64_t row_width = 0;   // elements of a scan row; for `pack`, 0 is the natural width
     std::uint64_t slice_rows = 0;  // scan rows of a slice; for `pack`, 0 is all of them
-    std::vector<std::uint64_t> slice_bytes;  // in the payload, checksums included; the codebook is the first slice
+    std::uint64_t gaps = 0;        // indices of the scan's first axis that are left out, their levels being 0 (levels)
+    std::vector<std::uint64_t> slice_bytes;  // in the payload, checksums included; the codebook or the map is the first
     std::uint64_t start = 0;                 // where the payload begins in the file; `pack` ignores it
+    std::vector<std::uint64_t> members;      // with a layout: places among the base's tensors of those that it holds
 
     friend bool operator==(const Record&, const Record&) = default;
 };
 
+// A tensor of a base, whose tensors are in the order of their names' bytes.
+struct BaseTensor {
+    std::string name;
+    std::uint8_t dtype = 0;
+    std::vector<std::uint64_t> shape;
+};
+
+// How the records of a file without names and shapes hold its base's tensors. Those of fewer than `joined` elements are
+// joined to groups, a record each; all others have a record of their own, before those.
+struct Layout {
+    std::uint64_t joined = 0;
+    std::vector<std::uint64_t> groups;  // of every joined tensor, its group
+
+    friend bool operator==(const Layout&, const Layout&) = default;
+};
+
 struct Header {
     std::uint8_t version = kVersion;
+    bool complete = true;     // false: what follows the digest can be read with the base alone, and was not
     std::uint64_t bytes = 0;  // preamble and header: the payload begins there
     std::uint64_t file_bytes = 0;
     Metadata metadata;
     std::optional<Digest> base;  // SHA-256 of the base
+    std::optional<Layout> layout;
     std::vector<Record> records;
 };
 

@@ -4,6 +4,7 @@
 #include "cabacus/bytes.hpp"
 #include "cabacus/checksum.hpp"
 #include "cabacus/container.hpp"
+#include "cabacus/container_places.hpp"
 #include "cabacus/container_rules.hpp"
 #include "cabacus/error.hpp"
 
@@ -23,9 +24,6 @@ inline constexpr std::size_t kMinMetadataBytes = 2;
 inline constexpr std::size_t kMinExtensionBytes = 2;
 inline constexpr std::size_t kMinSetBytes = 3;
 inline constexpr std::size_t kMinRecordBytes = 3;
-
-// Raw slices are implied, not listed. Where the file's length does not bound them, this does: 16 TiB of raw elements.
-inline constexpr std::uint64_t kMaxImpliedSlices = std::uint64_t{1} << 20;
 
 inline void check_limit(const char* limit, const char* unit, std::uint64_t value, std::uint64_t allowed) {
     if (value <= allowed) return;
@@ -53,16 +51,31 @@ public:
     HeaderReader(ByteSpan header, const Limits& limits)
         : in_(header, Fault::corrupt), header_(header), limits_(limits), expanded_(header.size()) {}
 
-    Header read(bool has_base) {
+    Header read(std::uint8_t flags, const std::vector<BaseTensor>* base) {
         Header header;
+        const bool has_base = (flags & kBaseFlag) != 0;
+        const bool has_layout = (flags & kLayoutFlag) != 0;
+        require(has_base || !has_layout, "there is a layout, but no base");
         if (has_base) {
             const ByteSpan digest = in_.bytes(Digest{}.size());
             std::copy(digest.begin(), digest.end(), header.base.emplace().begin());
         }
+        if (has_layout) {
+            header.complete = base != nullptr;
+            if (!header.complete) return header;
+            header.layout = read_layout(*base);
+            slots_ = slots_of(*header.layout, *base);
+        }
         read_metadata(header.metadata);
         skip_extensions();
         read_sets(has_base);
-        read_records(header.records);
+        if (has_layout) {
+            read_slots(header.records, *base);
+        } else {
+            read_records(header.records);
+        }
+        const auto used = [](const ParameterSet& set) { return set.used; };
+        require(std::all_of(sets_.begin(), sets_.end(), used), "a parameter set is not used");
         require(in_.remaining() == 0, "the header does not end with its last record");
         return header;
     }
@@ -211,8 +224,46 @@ private:
         names.reserve(records.size());
         for (const Record& record : records) names.emplace_back(record.name);
         check_unique(std::move(names), "two tensors have the same name");
-        const auto used = [](const ParameterSet& set) { return set.used; };
-        require(std::all_of(sets_.begin(), sets_.end(), used), "a parameter set is not used");
+    }
+
+    Layout read_layout(const std::vector<BaseTensor>& base) {
+        Layout layout;
+        layout.joined = in_.varint();
+        const std::uint64_t count = in_.varint();
+        std::vector<bool> seen(static_cast<std::size_t>(std::min<std::uint64_t>(count, base.size())));
+        for (const BaseTensor& tensor : base) {
+            if (element_count(tensor.shape) >= layout.joined) continue;
+            layout.groups.push_back(count == 1 ? 0 : in_.varint());
+            require(layout.groups.back() < count && layout.groups.back() < seen.size(), "there is no such group");
+            seen[static_cast<std::size_t>(layout.groups.back())] = true;
+        }
+        require(count == seen.size() && std::find(seen.begin(), seen.end(), false) == seen.end(), "a group has no tensor");
+        return layout;
+    }
+
+    // The records one by one, each with the name of its first tensor, which no other can have.
+    void read_slots(std::vector<Record>& records, const std::vector<BaseTensor>& base) {
+        check_limit("tensors", "tensors", base.size(), limits_.tensors);
+        for (const Slot& slot : slots_) {
+            const std::string& name = base[static_cast<std::size_t>(slot.members.front())].name;
+            try {
+                ParameterSet& set = read_set_index();
+                require(!set.has_shape, "a parameter set has a shape, which is the base's");
+                records.push_back(set.common);
+                Record& record = records.back();
+                record.name = name;
+                record.members = slot.members;
+                record.shape = slot.shape;
+                check_limit("rank", "dimensions", record.shape.size(), limits_.rank);
+                check_limit("elements", "elements", extent_of(record.shape), limits_.elements);
+                for (const std::uint64_t member : slot.members) {
+                    require(base[static_cast<std::size_t>(member)].dtype == record.dtype, "the base's type is another");
+                }
+                read_record(records, set);
+            } catch (const FormatError& error) {
+                throw FormatError(error.kind, subject(name) + error.what(), name, error.limit);
+            }
+        }
     }
 
     std::string read_name(std::string_view previous) {
@@ -246,7 +297,7 @@ private:
 
     void read_record(std::vector<Record>& records, const ParameterSet& set) {
         Record& record = records.back();
-        if (!set.has_shape) record.shape = read_shape();
+        if (!set.has_shape && slots_.empty()) record.shape = read_shape();
         elements_ = add_capped(elements_, element_count(record.shape));
         check_limit("total_elements", "elements in all", elements_, limits_.total_elements);
         output_bytes_ = add_capped(output_bytes_, output_bytes_of(record));
@@ -298,6 +349,7 @@ private:
         const std::uint64_t slice_rows = says_geometry_ ? in_.varint() : 0;
         record.row_width = row_width;
         record.slice_rows = slice_rows;
+        record.gaps = says_geometry_ ? in_.varint() : 0;
         const Geometry geometry = geometry_of(record);
         require(row_width == 0 || !geometry.natural_width, "a natural row width is not written as 0");
         require(slice_rows == 0 || !geometry.one_slice, "the only slice's rows are not written as 0");
@@ -308,13 +360,14 @@ private:
 
     void read_slices(Record& record) {
         // A codebook has elements only where the tensor has some.
-        if (record.coding == Coding::codebook && slices_ > 0) ++slices_;
+        if (slices_ > 0) slices_ += leading_slices(record);
         require(slices_ <= in_.remaining(), "the header is too short for what it counts");
         record.slice_bytes.resize(static_cast<std::size_t>(slices_));
         for (std::uint64_t& bytes : record.slice_bytes) {
             bytes = in_.varint();
             require(bytes >= kSliceChecksumBytes, "a slice is shorter than its checksum");
         }
+        if (record.gaps > 0) check_map(record);
     }
 
     ByteReader in_;
@@ -326,51 +379,16 @@ private:
     std::uint64_t slices_ = 0;  // of the record at hand, <= kMaxExtent
     bool says_geometry_ = false;  // of the record that is read
     std::vector<ParameterSet> sets_;
+    std::vector<Slot> slots_;  // with a layout: what the records hold
 };
-
-inline std::uint64_t payload_bytes(const Record& record) {
-    if (record.coding == Coding::raw) {
-        const std::uint64_t elements = output_bytes_of(record);
-        return add_capped(elements, multiply_capped(raw_slice_count(elements), kSliceChecksumBytes));
-    }
-    std::uint64_t bytes = 0;
-    for (const std::uint64_t slice : record.slice_bytes) bytes = add_capped(bytes, slice);
-    return bytes;
-}
-
-// Where every payload begins, and where the file ends.
-inline void lay_out(Header& header) {
-    std::uint64_t at = header.bytes;
-    for (Record& record : header.records) {
-        record.start = at;
-        at = add_capped(at, payload_bytes(record));
-        if (at > kMaxExtent) {
-            const std::string message = subject(record.name) + "the file's length is not below 2^63";
-            throw FormatError(Fault::corrupt, message, record.name);
-        }
-    }
-    header.file_bytes = at;
-}
-
-inline void list_raw_slices(std::vector<Record>& records, bool bounded) {
-    std::uint64_t implied = 0;
-    for (Record& record : records) {
-        if (record.coding != Coding::raw) continue;
-        const std::uint64_t bytes = output_bytes_of(record);
-        implied += raw_slice_count(bytes);  // no overflow: lay_out has added what is greater
-        if (!bounded && implied > kMaxImpliedSlices) {
-            const std::string message = subject(record.name) + "more than 16 TiB of raw elements; pass the whole file";
-            throw FormatError(Fault::limit, message, record.name, "output_bytes");
-        }
-        record.slice_bytes = raw_slices(bytes);
-    }
-}
 
 }  // namespace reader_detail
 
 // The header of the file that begins with `data`; reads no further than it. With `whole`, `data` is the whole file and
-// its length is checked. Throws FormatError. The memory taken is bounded by the header's length and the limits.
-inline Header parse(ByteSpan data, const Limits& limits, bool whole = true) {
+// its length is checked. A file with a layout needs the tensors of its base, which the caller has found to be of that
+// digest; without them no more than the digest is read. Throws FormatError. The memory taken is bounded by the header's
+// length, the base and the limits.
+inline Header parse(ByteSpan data, const Limits& limits, bool whole = true, const std::vector<BaseTensor>* base = nullptr) {
     const std::size_t known = std::min(data.size(), kMagic.size());
     if (!std::equal(kMagic.begin(), kMagic.begin() + static_cast<std::ptrdiff_t>(known), data.begin())) {
         throw FormatError(Fault::unsupported, "this is no cabacus file");
@@ -388,19 +406,20 @@ inline Header parse(ByteSpan data, const Limits& limits, bool whole = true) {
     reader_detail::check_limit("header_bytes", "bytes of header", header_bytes, limits.header_bytes);
     const ByteSpan text = in.bytes(header_bytes);
     require(crc32c(text, crc32c(data.first(kChecksummedPreambleBytes))) == checksum, "the header has another checksum");
-    if ((flags & ~kBaseFlag) != 0) throw FormatError(Fault::unsupported, "a flag of the file is unknown");
+    if ((flags & ~(kBaseFlag | kLayoutFlag)) != 0) throw FormatError(Fault::unsupported, "a flag of the file is unknown");
     require(reserved == 0, "reserved bytes of the preamble are not 0");
 
-    Header header = reader_detail::HeaderReader(text, limits).read(flags == kBaseFlag);
+    Header header = reader_detail::HeaderReader(text, limits).read(flags, base);
     header.version = version;
     header.bytes = kPreambleBytes + header_bytes;
-    reader_detail::lay_out(header);
+    if (!header.complete) return header;
+    lay_out(header);
     if (whole && data.size() < header.file_bytes) {
         throw FormatError(Fault::truncated, "the file has " + std::to_string(data.size()) + " bytes instead of " +
                                                 std::to_string(header.file_bytes));
     }
     require(!whole || data.size() == header.file_bytes, "bytes follow the last slice");
-    reader_detail::list_raw_slices(header.records, whole);
+    list_raw_slices(header.records, whole);
     return header;
 }
 

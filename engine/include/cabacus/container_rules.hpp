@@ -144,27 +144,62 @@ inline void check_alias(const std::vector<Record>& records, std::size_t index) {
     require(holder.dtype == record.dtype && holder.shape == record.shape, "an alias differs in type or shape");
 }
 
+// `dividend` is at least 1.
+inline std::uint64_t divide_up(std::uint64_t dividend, std::uint64_t divisor) { return (dividend - 1) / divisor + 1; }
+
+// The axis of the shape that the scan has first; the rank is at least 1.
+inline std::size_t first_axis(const Record& record) { return record.axes.empty() ? 0 : record.axes[0]; }
+
+// Bytes of the map of a record with gaps: a bit for every index of the first axis.
+inline std::uint64_t map_bytes(const Record& record) { return divide_up(record.shape[first_axis(record)], 8); }
+
+// Slices before those of levels: the codebook, or the map of what is left out.
+inline std::size_t leading_slices(const Record& record) {
+    return record.coding == Coding::codebook || record.gaps > 0 ? 1 : 0;
+}
+
+// The tensor that is coded, smaller by what is left out. Its payload begins after the map.
+inline Record without_gaps(Record record) {
+    if (record.gaps == 0) return record;
+    record.shape[first_axis(record)] -= record.gaps;
+    record.gaps = 0;
+    if (!record.slice_bytes.empty()) {
+        record.start += record.slice_bytes.front();
+        record.slice_bytes.erase(record.slice_bytes.begin());
+    }
+    return record;
+}
+
+inline void check_map(const Record& record) {
+    require(record.slice_bytes.front() == map_bytes(record) + kSliceChecksumBytes, "the map of gaps has another size");
+}
+
+inline void check_gaps(const Record& record) {
+    if (record.gaps == 0) return;
+    require(record.coding == Coding::levels, "the coding has no gaps");
+    require(record.shape.size() >= 2, "a tensor of less than two dimensions has gaps");
+    require(element_count(record.shape) > 0 && record.gaps < record.shape[first_axis(record)], "there are too many gaps");
+}
+
 // The scan of a tensor of codings 1 to 3, in numbers that are not 0 unless there are no elements.
 struct Geometry {
     std::uint64_t row_width = 0;
     std::uint64_t slice_rows = 0;
-    std::uint64_t slices = 0;  // without the codebook
+    std::uint64_t slices = 0;  // of levels
     bool natural_width = true;
     bool one_slice = true;
 };
 
-// `dividend` is at least 1.
-inline std::uint64_t divide_up(std::uint64_t dividend, std::uint64_t divisor) { return (dividend - 1) / divisor + 1; }
-
 inline Geometry geometry_of(const Record& record) {
-    const std::uint64_t elements = element_count(record.shape);
+    check_gaps(record);
+    std::uint64_t elements = element_count(record.shape);
     Geometry geometry;
     if (elements == 0) {
         require(record.row_width == 0 && record.slice_rows == 0, "a tensor without elements has rows");
         return geometry;
     }
-    const std::size_t first = record.axes.empty() ? 0 : record.axes[0];
-    const std::uint64_t natural = record.shape.size() < 2 ? elements : elements / record.shape[first];
+    const std::uint64_t natural = record.shape.size() < 2 ? elements : elements / record.shape[first_axis(record)];
+    elements -= record.gaps * natural;
     geometry.row_width = record.row_width == 0 ? natural : record.row_width;
     require(geometry.row_width <= elements, "a scan row exceeds the tensor");
     const std::uint64_t rows = divide_up(elements, geometry.row_width);
@@ -174,6 +209,32 @@ inline Geometry geometry_of(const Record& record) {
     geometry.natural_width = geometry.row_width == natural;
     geometry.one_slice = geometry.slice_rows == rows;
     return geometry;
+}
+
+// What a record of a file with a layout holds.
+struct Slot {
+    std::vector<std::uint64_t> members;
+    std::vector<std::uint64_t> shape;
+};
+
+// One for every tensor that is not joined, then one for every group.
+inline std::vector<Slot> slots_of(const Layout& layout, const std::vector<BaseTensor>& base) {
+    std::vector<Slot> alone;
+    std::vector<Slot> groups;
+    std::size_t joined = 0;
+    for (std::size_t i = 0; i < base.size(); ++i) {
+        const std::uint64_t elements = element_count(base[i].shape);
+        if (elements >= layout.joined) {
+            alone.push_back({{i}, base[i].shape});
+            continue;
+        }
+        const auto group = static_cast<std::size_t>(layout.groups.at(joined++));
+        if (groups.size() <= group) groups.resize(group + 1, {{}, {0}});
+        groups[group].members.push_back(i);
+        groups[group].shape[0] += elements;
+    }
+    alone.insert(alone.end(), groups.begin(), groups.end());
+    return alone;
 }
 
 // Sums and products that stop at 2^64 - 1, which no limit and no file exceeds.

@@ -122,12 +122,12 @@ inline std::vector<Group> split(const std::vector<Record>& records, const Group&
 }
 
 // The parameter sets, in the order of their first records.
-inline std::vector<Group> make_sets(const std::vector<Record>& records) {
+inline std::vector<Group> make_sets(const std::vector<Record>& records, bool shapes) {
     std::map<std::string, Group> alike;
     for (std::size_t i = 0; i < records.size(); ++i) alike[set_bytes(records[i], false, false)].members.push_back(i);
     std::vector<Group> sets;
     for (const auto& [key, group] : alike) {
-        for (Group& part : split(records, group, false)) {
+        for (Group& part : shapes ? split(records, group, false) : std::vector<Group>{group}) {
             if (!has_step(records[part.members[0]])) {
                 sets.push_back(std::move(part));
                 continue;
@@ -152,11 +152,12 @@ inline void check_slices(const Record& record) {
     std::vector<std::uint64_t> expected;
     if (has_levels(record.coding)) {
         const std::uint64_t slices = geometry_of(record).slices;
-        const std::uint64_t codebook = record.coding == Coding::codebook && slices > 0 ? 1 : 0;
-        require(record.slice_bytes.size() == slices + codebook, "the slices are more or fewer than the geometry's");
+        const std::uint64_t leading = slices > 0 ? leading_slices(record) : 0;
+        require(record.slice_bytes.size() == slices + leading, "the slices are more or fewer than the geometry's");
         for (const std::uint64_t bytes : record.slice_bytes) {
             require(bytes >= kSliceChecksumBytes, "a slice is shorter than its checksum");
         }
+        if (record.gaps > 0) check_map(record);
         return;
     }
     if (record.coding == Coding::raw && !record.slice_bytes.empty()) expected = raw_slices(output_bytes_of(record));
@@ -178,15 +179,15 @@ inline void check_record(const std::vector<Record>& records, std::size_t index) 
     check_slices(record);
 }
 
-// Whether a record's geometry is another than the natural rows in one slice.
+// Whether a record's geometry is another than the natural rows in one slice, all of them.
 inline bool says_geometry(const Record& record) {
     if (!has_levels(record.coding) || element_count(record.shape) == 0) return false;
     const Geometry geometry = geometry_of(record);
-    return !geometry.natural_width || !geometry.one_slice;
+    return !geometry.natural_width || !geometry.one_slice || record.gaps > 0;
 }
 
-inline void write_record(ByteWriter& out, const Record& record, const Group& set) {
-    if (!set.shape) write_shape(out, record);
+inline void write_record(ByteWriter& out, const Record& record, const Group& set, bool shapes) {
+    if (shapes && !set.shape) write_shape(out, record);
     switch (record.coding) {
         case Coding::raw:
         case Coding::zero: break;
@@ -215,8 +216,18 @@ inline void write_record(ByteWriter& out, const Record& record, const Group& set
         const Geometry geometry = geometry_of(record);
         out.varint(geometry.natural_width ? 0 : geometry.row_width);
         out.varint(geometry.one_slice ? 0 : geometry.slice_rows);
+        out.varint(record.gaps);
     }
     for (const std::uint64_t bytes : record.slice_bytes) out.varint(bytes);
+}
+
+inline void write_layout(ByteWriter& out, const Layout& layout) {
+    const auto last = std::max_element(layout.groups.begin(), layout.groups.end());
+    const std::uint64_t count = last == layout.groups.end() ? 0 : *last + 1;
+    out.varint(layout.joined);
+    out.varint(count);
+    if (count < 2) return;
+    for (const std::uint64_t group : layout.groups) out.varint(group);
 }
 
 inline void check(const std::vector<Record>& records, const Metadata& metadata, bool has_base) {
@@ -238,13 +249,17 @@ inline void check(const std::vector<Record>& records, const Metadata& metadata, 
 
 }  // namespace writer_detail
 
-// Preamble and header of a file whose payload is the records' slices, in order. Equal arguments give equal bytes. Throws
-// std::invalid_argument for records that the format cannot hold.
+// Preamble and header of a file whose payload is the records' slices, in order. With a layout the records are those of
+// its slots, and names and shapes are left out. Equal arguments give equal bytes. Throws std::invalid_argument for
+// records that the format cannot hold.
 inline std::vector<std::uint8_t> pack(const std::vector<Record>& records, const Metadata& metadata = {},
-                                      const std::optional<Digest>& base = std::nullopt) {
+                                      const std::optional<Digest>& base = std::nullopt,
+                                      const std::optional<Layout>& layout = std::nullopt) {
     writer_detail::check(records, metadata, base.has_value());
+    if (layout && !base) throw std::invalid_argument("a layout needs a base");
     ByteWriter header;
     if (base) header.bytes(*base);
+    if (layout) writer_detail::write_layout(header, *layout);
     header.varint(metadata.size());
     for (const auto& [key, value] : metadata) {
         header.string(key);
@@ -252,23 +267,25 @@ inline std::vector<std::uint8_t> pack(const std::vector<Record>& records, const 
     }
     header.varint(0);  // extensions
 
-    const std::vector<writer_detail::Group> sets = writer_detail::make_sets(records);
+    const std::vector<writer_detail::Group> sets = writer_detail::make_sets(records, !layout);
     std::vector<std::size_t> set_of(records.size());
     header.varint(sets.size());
     for (std::size_t i = 0; i < sets.size(); ++i) {
         writer_detail::write_set(header, records[sets[i].members[0]], sets[i].shape, sets[i].step);
         for (const std::size_t member : sets[i].members) set_of[member] = i;
     }
-    header.varint(records.size());
+    if (!layout) header.varint(records.size());
     std::string_view previous;
     for (std::size_t i = 0; i < records.size(); ++i) {
-        const std::string_view name = records[i].name;
-        const std::size_t shared = writer_detail::shared_prefix(previous, name);
-        header.varint(shared);
-        header.string(name.substr(shared));
+        if (!layout) {
+            const std::string_view name = records[i].name;
+            const std::size_t shared = writer_detail::shared_prefix(previous, name);
+            header.varint(shared);
+            header.string(name.substr(shared));
+            previous = name;
+        }
         header.varint(2 * set_of[i] + (writer_detail::says_geometry(records[i]) ? 1 : 0));
-        writer_detail::write_record(header, records[i], sets[set_of[i]]);
-        previous = name;
+        writer_detail::write_record(header, records[i], sets[set_of[i]], !layout);
     }
     if (header.size() > std::numeric_limits<std::uint32_t>::max()) {
         throw std::invalid_argument("the header exceeds 4 GiB");
@@ -277,7 +294,7 @@ inline std::vector<std::uint8_t> pack(const std::vector<Record>& records, const 
     ByteWriter file;
     file.bytes(kMagic);
     file.u8(kVersion);
-    file.u8(base ? kBaseFlag : 0);
+    file.u8(static_cast<std::uint8_t>((base ? kBaseFlag : 0) | (layout ? kLayoutFlag : 0)));
     file.u16(0);
     file.u32(static_cast<std::uint32_t>(header.size()));
     file.u32(crc32c(header.view(), crc32c(file.view())));

@@ -16,7 +16,7 @@ import numpy as np
 from schemes import SCHEMES, named, peer, settings_of
 
 import cabacus
-from cabacus import _core
+from cabacus.container import parse
 from cabacus.federated import UpdateEncoder
 
 OURS = ("step=3,rate_weight=0.05", "step=3,rate_weight=0.1", "step=1,rate_weight=0.05", "sparsify=ternary")
@@ -29,10 +29,9 @@ def decibels(sent: Any, base: Any, local: Any) -> float:
     return float(10 * np.log10(there / max(lost, 1e-300)))
 
 
-def parts(data: bytes) -> tuple[int, list[tuple[str, int, int]]]:
-    """Bytes of the header (names, shapes, steps, digest of the base), then name, weights and bytes of each tensor."""
-    limits = {name: getattr(cabacus.DEFAULT_LIMITS, name) for name in cabacus.DEFAULT_LIMITS.__dataclass_fields__}
-    header = _core.parse(data, limits)
+def parts(data: bytes, base: Any) -> tuple[int, list[tuple[str, int, int]]]:
+    """Bytes of the header (steps, digest of the base), then name, weights and bytes of each record."""
+    header, _ = parse(memoryview(data), cabacus.DEFAULT_LIMITS, lambda: base)
     return header.bytes, [(one.name, int(np.prod(one.shape)), sum(one.slice_bytes)) for one in header.records]
 
 
@@ -52,12 +51,12 @@ def main() -> None:
         size, sent, _ = named(name)(local, base, None)
         seconds = time.process_time() - started
         update = None if name in SCHEMES else encoded(name, local, base)
-        found = None if update is None else peer(update)
+        found = None if update is None else peer(update, base)
         shown = "-" if found is None else str(found)
         speed = weights / 1e6 / seconds
         print(f"{name:34}{size:9}{raw / size:8.1f}x{decibels(sent, base, local):7.2f}{shown:>9}{speed:10.1f}")
     for name in OURS[:1] + OURS[-1:]:
-        header, rows = parts(encoded(name, local, base))
+        header, rows = parts(encoded(name, local, base), base)
         print(f"\n{name}: header {header} bytes")
         for tensor, count, size in rows:
             print(f"  {tensor:40}{count:9} weights{size:8} bytes")

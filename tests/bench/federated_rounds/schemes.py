@@ -96,7 +96,7 @@ def by_nncodec(**settings: Any) -> Scheme:
 
     def scheme(local: Model, base: Model, state: Any) -> tuple[int, Model, Any]:
         update = encoder.encode(local, base, state)
-        size = peer(update.data)
+        size = peer(update.data, base)
         if size is None:
             raise ModuleNotFoundError("pip install --no-deps nncodec 'numpy<2', in an environment of its own")
         return size, dict(update.decoded), update.residual
@@ -104,9 +104,9 @@ def by_nncodec(**settings: Any) -> Scheme:
     return scheme
 
 
-def peer(data: bytes) -> int | None:
+def peer(data: bytes, base: Model) -> int | None:
     """nncodec's bytes for the levels of a message, without its container, names and a digest; None where it is not."""
-    archive, total = cabacus.open(data), 0
+    archive, total = cabacus.open(data, base=base), 0
     for name in archive:
         if archive.info(name).coding != "levels":
             continue
