@@ -39,7 +39,7 @@ namespace {
 
 // Its lists are Python's, so that reading header.records again and again copies nothing.
 struct PythonHeader {
-    std::uint8_t version = 0;
+    std::uint8_t version = cabacus::kVersion;
     std::uint64_t bytes = 0;
     bool complete = true;
     std::uint64_t file_bytes = 0;

@@ -52,7 +52,7 @@ class Inspection:
 
     >>> row = TensorInspection(name="w", dtype="float32", shape=(4,), coding="levels", parameters=4, bytes=2,
     ...     original_bytes=16)
-    >>> inspection = Inspection(version=0, bytes=32, header_bytes=24, tensors=(row,))
+    >>> inspection = Inspection(version=1, bytes=32, header_bytes=24, tensors=(row,))
     >>> inspection.ratio, row.bits_per_weight
     (0.5, 4.0)
     """

@@ -155,7 +155,7 @@ def test_tables_fit_into_100_columns() -> None:
     inspected = TensorInspection(
         name=name, dtype="bfloat16", shape=(1, 2), coding="levels", parameters=2, bytes=9, original_bytes=4
     )
-    text = Inspection(version=0, bytes=9, header_bytes=5, tensors=(inspected,), metadata={"k": "v" * 500}).table()
+    text = Inspection(version=1, bytes=9, header_bytes=5, tensors=(inspected,), metadata={"k": "v" * 500}).table()
     assert max(map(len, text.splitlines())) <= 100
 
 
@@ -174,7 +174,7 @@ def test_an_inspection_counts_what_its_rows_say() -> None:
         for name in ("a", "b")
     )
     inspection = Inspection(
-        version=0, bytes=64, header_bytes=40, tensors=rows, metadata={"format": "pt"}, base="ab" * 32
+        version=1, bytes=64, header_bytes=40, tensors=rows, metadata={"format": "pt"}, base="ab" * 32
     )
     document = inspection.to_json()
     assert json.loads(json.dumps(document, allow_nan=False)) == document

@@ -124,7 +124,7 @@ def parse(
     A file with a layout that is read without its base's shapes is not complete.
     """
     limits = {**LIMITS, **(limits or {})}
-    magic, version = bytes([0xAB, 0x43, 0x42, 0x43]), 0
+    magic, version = bytes([0xAB, 0x43, 0x42, 0x43]), 1
     if not magic.startswith(data[:4]):
         raise Fault("unsupported", "this is no cabacus file")
     if len(data) > 4 and data[4] != version:

@@ -202,7 +202,7 @@ def write_preamble(header: Fields, *, base: bool = False, layout: bool = False) 
     """Its checksum is not there yet: `sealed` adds it."""
     out = Fields()
     out.add(bytes([0xAB, 0x43, 0x42, 0x43]), "magic")
-    out.integer(0, 1, "version")
+    out.integer(1, 1, "version")
     named = ["base digest"] * base + ["names and shapes of the base"] * layout
     out.add(bytes([base | layout << 1]), f"flags: {', '.join(named) or 'none'}")
     out.integer(0, 2, "reserved")

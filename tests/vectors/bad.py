@@ -99,7 +99,8 @@ def files() -> list[Vector]:
         bad("header-short", "the header ends in the last record.", rewritten(good, good.header.bytes()[:-1])),
         bad("huge-header", "4 GiB of header: over a reader's limit.", huge_header(), "limit"),
         unsupported("magic", "another magic.", preamble_of(good, "magic", b"\xabCBD")),
-        unsupported("version", "version 1.", preamble_of(good, "version", b"\1")),
+        unsupported("version", "version 2.", preamble_of(good, "version", b"\2")),
+        unsupported("draft", "version 0, of the drafts.", preamble_of(good, "version", b"\0")),
         unsupported("flag", "an unknown flag of the preamble.", preamble_of(good, "flags", b"\4")),
     ]
 

@@ -14,7 +14,7 @@
 namespace cabacus {
 
 inline constexpr std::array<std::uint8_t, 4> kMagic{0xAB, 0x43, 0x42, 0x43};
-inline constexpr std::uint8_t kVersion = 0;
+inline constexpr std::uint8_t kVersion = 1;
 inline constexpr std::size_t kPreambleBytes = 16;
 inline constexpr std::size_t kChecksummedPreambleBytes = 12;  // those before the checksum itself
 

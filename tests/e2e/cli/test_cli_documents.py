@@ -97,7 +97,7 @@ def test_verdicts_come_back(value: Verification) -> None:
 
 
 def test_inspections_come_back() -> None:
-    value = Inspection(version=0, bytes=64, header_bytes=32, tensors=(ROW,), metadata={"a": "b"}, base="00ff")
+    value = Inspection(version=1, bytes=64, header_bytes=32, tensors=(ROW,), metadata={"a": "b"}, base="00ff")
     assert documents.inspection(json.loads(json.dumps(value.to_json()))) == value
 
 
