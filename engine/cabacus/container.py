@@ -147,7 +147,7 @@ def layout(record: _core.Record) -> tuple[int, int]:
     >>> layout(record)
     (8, 3)
     """
-    elements = math.prod(record.without_gaps().shape)
+    elements = math.prod(record.without_gaps().shape if record.gaps else record.shape)
     per_slice = min(max(record.row_width * record.slice_rows, 1), max(elements, 1))
     return per_slice, -(-elements // per_slice)
 

@@ -228,8 +228,9 @@ def _codebook(extent: Extent) -> Tensor:
     levels, center = decode_levels(extent), record.offset
     if int(levels.min()) + center < 0 or int(levels.max()) + center >= record.entries:
         raise CorruptError(f"tensor {record.name!r} has an index beyond its codebook", tensor=record.name)
-    bits: Array = as_bytes(values).view(dtype.stored)[levels + np.int32(center)]
-    return from_bits(bits.astype(dtype.storage, copy=False), dtype.name)
+    entries: Array = as_bytes(values).view(dtype.stored).astype(dtype.storage, copy=False)
+    levels += np.int32(center)
+    return from_bits(entries.take(levels, mode="clip"), dtype.name)  # "raise" checks again, and slowly
 
 
 def _exact(extent: Extent) -> Tensor:

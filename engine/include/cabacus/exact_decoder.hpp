@@ -9,6 +9,7 @@
 #include "cabacus/tensor_decoder.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -45,17 +46,17 @@ class FieldOf {
         const std::uint32_t fold = static_cast<std::uint32_t>(level) - zero_first_;
         const std::uint32_t around = center_ + ((fold >> 1) ^ (0u - (fold & 1)));
         const std::uint32_t index = static_cast<std::uint32_t>(level) < zero_first_ ? 0 : around;
-        wrong_ |= index > most_;
+        seen_ = std::max(seen_, index);
         return index == 0 ? 0 : index + below_;
     }
-    bool wrong() const { return wrong_; }
+    bool wrong() const { return seen_ > most_; }
 
   private:
     std::uint32_t center_;
     std::uint32_t below_;
     std::uint32_t most_;  // the greatest index
     std::uint32_t zero_first_;
-    bool wrong_ = false;
+    std::uint32_t seen_ = 0;  // the greatest index so far: as a number, so that compilers make vectors of it
 };
 
 template <class Bits>
@@ -64,19 +65,41 @@ Bits element_of(const ExactFloat& exact, std::uint32_t field, std::uint64_t sign
                              std::uint64_t{field} << exact.mantissa_bits | mantissa);
 }
 
-// `out` may lie where the levels do: an element is written after its level was read.
+// `out` may lie where the levels do: elements are written after their levels were read.
 template <class Bits>
 bool join(const ExactFloat& exact, const std::int32_t* levels, std::size_t count, ByteSpan stored, Bits* out) {
     BitReader in(stored);
-    FieldOf field_of(exact);
+    FieldOf field_of(exact);  // copied for each run: what is reached by a pointer would not stay in registers
     const int zero_mantissa = exact.zero_mantissa();
     const int zero_width = exact.zero_width();
-    for (std::size_t i = 0; i < count; ++i) {
-        const std::uint32_t field = field_of(levels[i]);
-        const int kept = field == 0 ? zero_mantissa : exact.bits;
-        const std::uint64_t value = in.take(field == 0 ? zero_width : 1 + exact.bits);
-        const std::uint64_t mantissa = (value & ((std::uint64_t{1} << kept) - 1)) << (exact.mantissa_bits - kept);
-        out[i] = element_of<Bits>(exact, field, value >> kept, mantissa);
+    const int width = 1 + exact.bits;
+    const int dropped = exact.mantissa_bits - exact.bits;
+    const std::uint64_t ones = (std::uint64_t{1} << exact.bits) - 1;
+    constexpr std::size_t kRun = 64;
+    std::array<std::uint32_t, kRun> fields;
+    for (std::size_t i = 0; i < count; i += kRun) {
+        const std::size_t run = std::min(kRun, count - i);
+        std::uint32_t least = 1;
+        FieldOf here = field_of;
+        for (std::size_t j = 0; j < run; ++j) {
+            fields[j] = here(levels[i + j]);
+            least = std::min(least, fields[j]);
+        }
+        field_of = here;
+        // Most runs have no zeros, and elements of one width.
+        if (least > 0 && in.holds(run * static_cast<std::uint64_t>(width))) {
+            for (std::size_t j = 0; j < run; ++j) {
+                const std::uint64_t value = in.take_inside(width);
+                out[i + j] = element_of<Bits>(exact, fields[j], value >> exact.bits, (value & ones) << dropped);
+            }
+            continue;
+        }
+        for (std::size_t j = 0; j < run; ++j) {
+            const int kept = fields[j] == 0 ? zero_mantissa : exact.bits;
+            const std::uint64_t value = in.take(fields[j] == 0 ? zero_width : width);
+            const std::uint64_t mantissa = (value & ((std::uint64_t{1} << kept) - 1)) << (exact.mantissa_bits - kept);
+            out[i + j] = element_of<Bits>(exact, fields[j], value >> kept, mantissa);
+        }
     }
     return in.finished() && !field_of.wrong();
 }

@@ -157,7 +157,7 @@ std::vector<std::uint8_t> encode_exact_slice(const SliceGeometry& geometry, cons
 // Lanes by the whole size, of which their ends take a thousandth: what decides about the speed are the exponents.
 inline int exact_lanes(std::size_t bytes) {
     int lanes = 1;
-    while (lanes < kMaxLanes && bytes / 3000 >= static_cast<std::size_t>(2 * lanes)) lanes *= 2;
+    while (lanes < kMaxLanes && bytes / 600 >= static_cast<std::size_t>(2 * lanes)) lanes *= 2;
     return lanes;
 }
 

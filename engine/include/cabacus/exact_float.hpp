@@ -48,6 +48,15 @@ class BitReader {
         return word & ((std::uint64_t{1} << width) - 1);
     }
 
+    // Whether `take_inside` may take so many bits.
+    bool holds(std::uint64_t bits) const { return (position_ + bits) / 8 + 8 <= data_.size(); }
+
+    std::uint64_t take_inside(int width) {
+        const std::uint64_t word = eight(position_ >> 3) >> (position_ & 7);
+        position_ += static_cast<std::uint64_t>(width);
+        return word & ((std::uint64_t{1} << width) - 1);
+    }
+
     // All bytes were needed, and what is left of the last one is 0.
     bool finished() const {
         if ((position_ >> 3) + ((position_ & 7) != 0) != data_.size()) return false;
