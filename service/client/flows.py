@@ -32,7 +32,7 @@ from cabacus.service.client.errors import (
 )
 from cabacus.service.client.mixed import read_mixed
 from cabacus.service.client.options import query_of
-from cabacus.service.client.uploads import Source, Upload, whole
+from cabacus.service.client.uploads import BUCKETS, Source, Upload, whole
 from cabacus.service.client.values import Base, File, Job, Result
 
 LONGEST_WAIT = 30.0
@@ -113,14 +113,23 @@ def send(call: Call, policy: Policy) -> Flow[httpx.Response]:
 
 
 def submit(
-    kind: str, files: Mapping[str, Source | None], options: Mapping[str, object], policy: Policy, *, wait: float = 0.0
+    kind: str,
+    files: Mapping[str, Source | None],
+    options: Mapping[str, object],
+    policy: Policy,
+    *,
+    wait: float = 0.0,
+    once: str | None = None,
 ) -> Flow[httpx.Response]:
     """Upload and start a job; the response is the job, or report and result (MIXED) when they came in time."""
     headers = {"Prefer": f"wait={wait:.0f}", "Accept": MIXED} if wait >= 1 else {"Prefer": "respond-async"}
     base = files.get("base")
     if isinstance(base, str) and re.fullmatch(r"[0-9a-f]{64}", base):  # the digest of one that is stored
         files, options = {**files, "base": None}, {**options, "base": base}
-    headers["Idempotency-Key"] = secrets.token_hex(16)
+    model = files.get("model")
+    if isinstance(model, str) and model.startswith(BUCKETS):
+        files, options = {**files, "model": None}, {**options, "input": model}
+    headers["Idempotency-Key"] = once or secrets.token_hex(16)
     call = Call("POST", kind, query_of(options), headers, Upload(files), wait)
     try:
         return (yield from send(call, policy))
@@ -131,10 +140,14 @@ def submit(
 
 
 def submitted(
-    kind: str, files: Mapping[str, Source | None], options: Mapping[str, object], policy: Policy
+    kind: str,
+    files: Mapping[str, Source | None],
+    options: Mapping[str, object],
+    policy: Policy,
+    once: str | None = None,
 ) -> Flow[Job]:
     """Upload and start a job, without waiting."""
-    response = yield from submit(kind, files, options, policy)
+    response = yield from submit(kind, files, options, policy, once=once)
     return Job.from_json(response.json())
 
 

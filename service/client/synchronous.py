@@ -128,11 +128,16 @@ class Client:
         importance: Source | None = None,
         base: Source | None = None,
         against: Source | None = None,
+        idempotency_key: str | None = None,
         **options: object,
     ) -> Job:
-        """Upload and start a job ("compress", "decompress", ...), without waiting for it."""
+        """Upload and start a job ("compress", "decompress", ...), without waiting for it.
+
+        With an `idempotency_key` of yours, whoever sends the same files and options with it again finds the same job.
+        Raises InvalidRequestError where it came with others.
+        """
         files = {"model": source, "sigma": sigma, "importance": importance, "base": base, "against": against}
-        return self._run(flows.submitted(kind, files, options, self._policy))
+        return self._run(flows.submitted(kind, files, options, self._policy, idempotency_key))
 
     def wait(self, job: Job | str, *, timeout: float | None = None) -> Job:
         """Wait until a job is done. Raises what it failed with, or WaitTimeout after `timeout` seconds."""

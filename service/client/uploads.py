@@ -12,8 +12,10 @@ from typing import IO, Any, TypeAlias
 Source: TypeAlias = str | PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | Mapping[str, Any]
 """A path, the bytes of a file, a binary file object, or a mapping of tensor names to arrays.
 
-The path of a model may be that of an index of shards, or of a folder with one or with one safetensors file.
+The path of a model may be that of an index of shards, or of a folder with one or with one safetensors file; or the URL
+of one of these in a bucket (s3://, gs://, az://) from which the service fetches it.
 """
+BUCKETS = ("s3://", "gs://", "az://")
 
 CHUNK_BYTES = 1 << 20
 _OCTETS = "application/octet-stream"
@@ -39,6 +41,8 @@ class Upload:
 
         What is opened is closed by `stack`.
         """
+        if not self._files:
+            return {}
         if set(self._files) == {"model"} and not self._shards:
             return _raw(self._open("model", stack), asynchronous)
         parts = [(role, self._part(role, stack)) for role in self._files]

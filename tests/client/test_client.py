@@ -265,6 +265,28 @@ def test_every_submission_has_a_key_of_its_own() -> None:
     assert len({request.headers["idempotency-key"] for request in script.requests}) == 2
 
 
+def test_a_submission_may_have_a_key_of_the_callers() -> None:
+    script = Script(httpx.Response(202, json=job("queued")))
+    script.client().submit("compress", b"model", snr_db=30, idempotency_key="nightly-1")
+    (request,) = script.requests
+    assert request.headers["idempotency-key"] == "nightly-1"
+    assert dict(request.url.params) == {"snr_db": "30"}
+
+
+@pytest.mark.parametrize("url", ["s3://models/in/net.safetensors", "gs://m/folder/", "az://m/x.npz"])
+def test_a_model_in_a_bucket_is_named_and_not_sent(url: str) -> None:
+    script = Script(*[httpx.Response(202, json=job("queued"))] * 2)
+    with script.client() as client:
+        client.submit("compress", url, snr_db=30, output="s3://models/out/net.cabac")
+        client.submit("sweep", url, sigma=b"sigma")
+    alone, form = script.requests
+    assert dict(alone.url.params) == {"snr_db": "30", "input": url, "output": "s3://models/out/net.cabac"}
+    assert alone.content == b""
+    assert dict(form.url.params) == {"input": url}
+    assert b'name="sigma"' in form.content
+    assert b'name="model"' not in form.content
+
+
 def test_a_body_that_cannot_be_read_again_is_sent_once() -> None:
     class Pipe(io.RawIOBase):
         def __init__(self) -> None:

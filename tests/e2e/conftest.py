@@ -7,8 +7,9 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,14 @@ def locked_service(tmp_path: Path) -> Iterator[tuple[str, str]]:
     _, key = KeyFile(tmp_path / "state" / "keys.json").add("somebody")
     with _service(tmp_path, CABACUS_AUTH="on") as url:
         yield url, key
+
+
+@pytest.fixture
+def service_with(tmp_path: Path) -> Callable[..., AbstractContextManager[str]]:
+    """Starts a service with these variables: `with service_with(CABACUS_BUCKETS="s3://models") as url`."""
+    folder = tmp_path / "service"
+    folder.mkdir()
+    return partial(_service, folder)
 
 
 @contextmanager

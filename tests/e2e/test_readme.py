@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
+import socket
 import subprocess
 import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
+from s3_server import s3_server
 
 import cabacus
 
@@ -21,6 +27,7 @@ SECTION = re.compile(r"^## (.+?)\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SECTIONS = dict(SECTION.findall(README))
+ServiceWith = Callable[..., AbstractContextManager[str]]
 INSTALLED = ("pip ", "cabacus serve")
 """Lines that the environment of the tests has done already."""
 
@@ -32,14 +39,19 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def follow(section: str, folder: Path, url: str = "http://localhost:8000") -> None:
-    """Run the section's blocks one after another, as they stand, but for the address of the service."""
+def follow(section: str, folder: Path, url: str = "http://localhost:8000", **changes: str) -> str:
+    """Run the section's blocks one after another, as they stand, but for the address of the service; what they print.
+
+    `changes` are made to the texts as well.
+    """
     bin_folder = str(Path(sys.executable).parent)
     environment = os.environ | {"PATH": os.pathsep.join([bin_folder, os.environ["PATH"]])}
     blocks = BLOCK.findall(SECTIONS[section])
     assert blocks
+    environment |= variables(section, **changes)
+    printed = ""
     for language, text in blocks:
-        text = text.replace("http://localhost:8000", url).replace("localhost:8000", url)
+        text = replaced(text.replace("http://localhost:8000", url).replace("localhost:8000", url), changes)
         if language == "sh":
             text = "\n".join(line for line in text.splitlines() if not line.startswith(INSTALLED))
             command = ["bash", "-euc", text]
@@ -49,6 +61,21 @@ def follow(section: str, folder: Path, url: str = "http://localhost:8000") -> No
             command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
         )
         assert done.returncode == 0, f"{text}\n{done.stderr}"
+        printed += done.stdout
+    return printed
+
+
+def replaced(text: str, changes: Mapping[str, str]) -> str:
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    return text
+
+
+def variables(section: str, **changes: str) -> dict[str, str]:
+    """What the section exports: the service's settings, before it is started."""
+    lines = [line for _, text in BLOCK.findall(SECTIONS[section]) for line in text.splitlines()]
+    words = [word for line in lines if line.startswith("export ") for word in shlex.split(line)[1:]]
+    return dict(replaced(word, changes).split("=", 1) for word in words)
 
 
 def check_restored(folder: Path) -> None:
@@ -123,6 +150,58 @@ def test_a_checkpoint_in_several_files(folder: Path, service_url: str) -> None:
     (place / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weights}))
     follow("Checkpoints in several files", folder, service_url)
     assert (folder / "checkpoint.cabac").read_bytes() == cabacus.compress(dict(tensors), snr_db=30).data
+
+
+@pytest.fixture
+def buckets(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a server that speaks S3 and has a bucket for models; the environment leads there."""
+    with s3_server("127.0.0.1") as port:
+        place = f"http://127.0.0.1:{port}"
+        for name, value in {
+            "AWS_ENDPOINT_URL": place,
+            "AWS_ALLOW_HTTP": "true",
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_REGION": "us-east-1",
+        }.items():
+            monkeypatch.setenv(name, value)
+        httpx.put(f"{place}/models", trust_env=False).raise_for_status()
+        yield f"{place}/models"
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_models_in_buckets(folder: Path, service_with: ServiceWith, buckets: str) -> None:
+    httpx.put(f"{buckets}/in/model.safetensors", content=MODEL.read_bytes(), trust_env=False).raise_for_status()
+    with service_with(**variables("Models in buckets")) as url:
+        assert "ratio" in follow("Models in buckets", folder, url)
+    expected = cabacus.compress(MODEL, snr_db=30).data
+    assert (folder / "model.cabac").read_bytes() == expected
+    for name in ("model", "second"):
+        assert httpx.get(f"{buckets}/out/{name}.cabac", trust_env=False).content == expected
+
+
+def test_webhooks(folder: Path, service_with: ServiceWith) -> None:
+    with socket.create_server(("localhost", 0)) as free:
+        port = {"9000": str(free.getsockname()[1])}
+    with service_with(**variables("Webhooks", **port)) as url:
+        said, job_id, ratio = follow("Webhooks", folder, url, **port).split()
+    assert (said, len(job_id)) == ("job.done", 32)
+    assert float(ratio) == pytest.approx(cabacus.compress(MODEL, snr_db=30).report.ratio)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_same_request_is_the_same_job(folder: Path, service_url: str) -> None:
+    first, second, third = follow("Sending it again", folder, service_url).split()
+    assert first == second == f"/jobs/{third}/result"
+
+
+def test_every_route_is_in_the_table() -> None:
+    document = json.loads((ROOT / "openapi" / "openapi.json").read_text(encoding="utf-8"))
+    rows = [row for row in SECTIONS["More of the service"].splitlines() if row.startswith("| `")]
+    for path, methods in document["paths"].items():
+        place = re.sub(r"\{(job|round)_id\}", "{id}", path)
+        (row,) = [row for row in rows if place in row or place.removeprefix("/jobs/{id}") in row.split("`")]
+        assert all(method.upper() in row for method in methods if method != "head" or path.startswith("/bases")), path
 
 
 def test_keys_are_made(folder: Path) -> None:
