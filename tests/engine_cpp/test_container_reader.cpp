@@ -282,7 +282,7 @@ TEST(container_reader_layouts_are_read_with_their_base) {
         }
         CHECK(false);
     };
-    const Bytes layout{3, 2, 0, 1, 0};  // a and d, c
+    const Bytes layout{3, 2, 0b010};  // a and d, c
     const cabacus::Header header = read(layout, joined({sets, {0, 0, 2}}));
     CHECK(header.complete && header.records.size() == 3);
     CHECK(header.records[0].name == "b" && (header.records[0].shape == std::vector<std::uint64_t>{3, 4}));
@@ -296,9 +296,10 @@ TEST(container_reader_layouts_are_read_with_their_base) {
     CHECK(!without.complete && without.records.empty() && without.base);
     CHECK(error_of(file_of({0, 0, 0, 0}, 0, 2)).kind == Fault::corrupt);  // a layout, but no base
     corrupt({3, 1}, joined({sets, {0, 0}}));                   // a group of two types
-    corrupt({3, 2, 0, 0, 0}, joined({sets, {0, 0, 2}}));       // an empty group
-    corrupt({3, 2, 0, 2, 0}, joined({sets, {0, 0, 2}}));       // a group that is not there
-    corrupt({3, 9, 0, 1, 2}, joined({sets, {0, 0, 2}}));
+    corrupt({3, 2, 0}, joined({sets, {0, 0, 2}}));       // an empty group
+    corrupt({3, 3, 0b110100}, joined({sets, {0, 0, 2}}));      // a group that is not there
+    corrupt({3, 2, 0b1010}, joined({sets, {0, 0, 2}}));        // a bit too many
+    corrupt({3, 9, 0, 1, 2, 3, 4}, joined({sets, {0, 0, 2}}));
     corrupt({3, 0}, joined({sets, {0, 0, 2}}));
     corrupt({0, 1}, joined({sets, {0, 0, 2, 0}}));             // a group, but nothing is joined
     corrupt(layout, joined({sets, {0, 0}}));                   // a record is missing

@@ -180,15 +180,19 @@ Slot = tuple[tuple[str, ...], tuple[int, ...]]
 def read_layout(reader: Reader, base: Shapes) -> list[Slot]:
     """Section 7.1."""
     joined, count = reader.varint(), reader.varint()
-    alone: list[Slot] = []
+    names = sorted(base, key=str.encode)
+    alone: list[Slot] = [((name,), base[name][1]) for name in names if math.prod(base[name][1]) >= joined]
+    small = [name for name in names if math.prod(base[name][1]) < joined]
+    require(count <= len(small), "a group has no tensor")
+    width = (count - 1).bit_length() if count > 1 else 0
+    numbers = int.from_bytes(reader.take(-(-width * len(small) // 8)), "little")
     groups: dict[int, list[str]] = {}
-    for name in sorted(base, key=str.encode):
-        if math.prod(base[name][1]) >= joined:
-            alone.append(((name,), base[name][1]))
-            continue
-        group = reader.varint() if count > 1 else 0
+    for name in small:
+        group = numbers & ((1 << width) - 1)
+        numbers >>= width
         require(group < count, "there is no such group")
         groups.setdefault(group, []).append(name)
+    require(numbers == 0, "there are bits after the last group")
     require(len(groups) == count, "a group has no tensor")
     elements = [sum(math.prod(base[name][1]) for name in groups[group]) for group in range(count)]
     return alone + [(tuple(groups[group]), (elements[group],)) for group in range(count)]

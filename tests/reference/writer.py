@@ -96,9 +96,13 @@ def write_header(
     if layout is not None:
         joined, groups = layout
         out.varint(joined, "joined below")
-        out.varint(len(set(groups)), "groups")
-        for index, group in enumerate(groups if len(set(groups)) > 1 else ()):
-            out.varint(group, f"group of joined tensor {index}")
+        count = len(set(groups))
+        out.varint(count, "groups")
+        if count > 1:
+            width = (count - 1).bit_length()
+            numbers = sum(group << width * index for index, group in enumerate(groups))
+            size = -(-width * len(groups) // 8)
+            out.add(numbers.to_bytes(size, "little"), f"numbers of groups: {', '.join(map(str, groups))}")
     out.varint(len(metadata), "metadata pairs")
     for key, value in metadata:
         out.string(key, "key")

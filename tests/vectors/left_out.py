@@ -175,11 +175,12 @@ def bad_layouts() -> list[Vector]:
     return [
         of_base("layout-no-base", "names of the base, but no base.", no_base()),
         of_base(
-            "layout-group", "a group that is not there.", resealed(good.changed("group of joined tensor 3", b"\2"))
+            "layout-group",
+            "group 3 of three.",
+            resealed(good.changed("groups", b"\3").changed("numbers of groups", b"\xe4")),
         ),
-        of_base(
-            "layout-group-empty", "a group without a tensor.", resealed(good.changed("group of joined tensor 3", b"\0"))
-        ),
+        of_base("layout-group-empty", "a group without a tensor.", resealed(good.changed("numbers of groups", b"\0"))),
+        of_base("layout-bits", "a bit behind the last group.", resealed(good.changed("numbers of groups", b"\x18"))),
         of_base("layout-groups", "more groups than tensors.", resealed(good.changed("groups", b"\6"))),
         of_base("layout-type", "a group of two types.", based(JOINED_SETS, JOINED_ENTRIES[:2], (6, [0, 0, 0, 0]))),
         of_base("layout-shape", "a parameter set with a shape.", based(shape, shaped, (6, [0, 0, 0, 1]))),

@@ -230,14 +230,20 @@ private:
         Layout layout;
         layout.joined = in_.varint();
         const std::uint64_t count = in_.varint();
-        std::vector<bool> seen(static_cast<std::size_t>(std::min<std::uint64_t>(count, base.size())));
-        for (const BaseTensor& tensor : base) {
-            if (element_count(tensor.shape) >= layout.joined) continue;
-            layout.groups.push_back(count == 1 ? 0 : in_.varint());
-            require(layout.groups.back() < count && layout.groups.back() < seen.size(), "there is no such group");
-            seen[static_cast<std::size_t>(layout.groups.back())] = true;
+        const auto is_joined = [&](const BaseTensor& tensor) { return element_count(tensor.shape) < layout.joined; };
+        layout.groups.resize(static_cast<std::size_t>(std::count_if(base.begin(), base.end(), is_joined)));
+        require(count <= layout.groups.size() && (count > 0 || layout.groups.empty()), "a group has no tensor");
+        if (count < 2) return layout;
+        const int width = group_width(count);
+        BitReader numbers(in_.bytes((layout.groups.size() * static_cast<std::size_t>(width) + 7) / 8));
+        std::vector<bool> seen(static_cast<std::size_t>(count));
+        for (std::uint64_t& group : layout.groups) {
+            group = numbers.take(width);
+            require(group < count, "there is no such group");
+            seen[static_cast<std::size_t>(group)] = true;
         }
-        require(count == seen.size() && std::find(seen.begin(), seen.end(), false) == seen.end(), "a group has no tensor");
+        require(numbers.finished(), "there are bits after the last group");
+        require(std::find(seen.begin(), seen.end(), false) == seen.end(), "a group has no tensor");
         return layout;
     }
 

@@ -7,6 +7,7 @@
 #include "cabacus/exact_float.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -210,6 +211,9 @@ inline Geometry geometry_of(const Record& record) {
     geometry.one_slice = geometry.slice_rows == rows;
     return geometry;
 }
+
+// Bits of the number of a group, of two or more.
+inline int group_width(std::uint64_t count) { return static_cast<int>(std::bit_width(count - 1)); }
 
 // What a record of a file with a layout holds.
 struct Slot {

@@ -227,7 +227,9 @@ inline void write_layout(ByteWriter& out, const Layout& layout) {
     out.varint(layout.joined);
     out.varint(count);
     if (count < 2) return;
-    for (const std::uint64_t group : layout.groups) out.varint(group);
+    BitWriter numbers;
+    for (const std::uint64_t group : layout.groups) numbers.put(group, group_width(count));
+    out.bytes(numbers.finish());
 }
 
 inline void check(const std::vector<Record>& records, const Metadata& metadata, bool has_base) {
