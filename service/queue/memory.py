@@ -7,13 +7,13 @@ import itertools
 import time
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from cabacus.service.job import NO_COUNTS, PRIORITIES, Blob, Counts, Failure, Job, State
-from cabacus.service.queue.memory_files import Files
+from cabacus.service.queue.memory_files import MemoryFiles
 from cabacus.service.queue.port import (
     HISTOGRAMS,
     LEASE_SECONDS,
@@ -21,7 +21,6 @@ from cabacus.service.queue.port import (
     Bounds,
     Claim,
     DeadLetter,
-    Kept,
     KeyReused,
     Notice,
     Once,
@@ -45,13 +44,14 @@ class _Entry:
     seen: float = 0.0
 
 
-class MemoryQueue:
+class MemoryQueue(MemoryFiles):
     """The port `Queue` without a server. `limit` bounds depth; finished jobs are kept for `keep_seconds`.
 
     Of one owner, at most `running` jobs run at a time (0: any number); the others wait.
     """
 
     def __init__(self, *, limit: int, keep_seconds: float, running: int = 0) -> None:
+        super().__init__()
         self._limit = limit
         self._running = running
         self._keep = keep_seconds
@@ -66,7 +66,6 @@ class MemoryQueue:
         self._garbage: dict[str, tuple[str, ...]] = {}
         self._dead: list[DeadLetter] = []
         self._served: dict[tuple[str, str], int] = {}
-        self._files = Files()
         self._once: dict[tuple[str, str], tuple[str, str]] = {}
         self._hooks: dict[str, float] = {}
         self._told: Counter[str] = Counter()
@@ -98,10 +97,6 @@ class MemoryQueue:
         self._tally("stored_bytes", by=size)
         await self._enqueue(job.id)
         return self._receipt(job, self._jobs[job.id], fresh=True)
-
-    async def uploads(self, owner: str, blobs: Sequence[Blob]) -> list[str | None]:
-        """See Queue."""
-        return [self._files.key_of(owner, blob) for blob in blobs]
 
     async def get(self, job_id: str) -> Job | None:
         """See Queue."""
@@ -217,10 +212,6 @@ class MemoryQueue:
         for table in tables:
             table.pop(job_id, None)
 
-    async def needs(self, key: str) -> bool:
-        """See Queue."""
-        return self._files.uses[key] > 0
-
     async def notices(self, *, lease_seconds: float) -> list[Notice]:
         """See Queue."""
         now = time.time()
@@ -259,31 +250,10 @@ class MemoryQueue:
         """See Queue."""
         return self._dead[: -limit - 1 : -1]
 
-    async def keep_base(self, owner: str, digest: str, blob: Blob, *, bounds: Bounds = NO_BOUNDS) -> Kept:
-        """See Queue."""
-        fresh = (owner, digest) not in self._files.bases
-        if fresh:
-            self._files.bases[owner, digest] = self._files.take(owner, {digest: blob}, bounds)[0][digest]
-        known = self._files.bases[owner, digest]
-        return Kept(known, fresh, (blob.key,) if blob.key != known.key else ())
-
-    async def base(self, owner: str, digest: str) -> Blob | None:
-        """See Queue."""
-        return self._files.bases.get((owner, digest))
-
-    async def bases(self, owner: str) -> dict[str, Blob]:
-        """See Queue."""
-        return {digest: blob for (known, digest), blob in self._files.bases.items() if known == owner}
-
     async def made(self, owner: str, sha256: str) -> Job | None:
         """See Queue."""
         jobs = await self.jobs(owner=owner, limit=len(self._jobs))
         return next((job for job in jobs if job.result and job.result.sha256 == sha256), None)
-
-    async def drop_base(self, owner: str, digest: str) -> tuple[str, ...]:
-        """See Queue."""
-        blob = self._files.bases.pop((owner, digest), None)
-        return self._files.release(owner, blob) if blob is not None else ()
 
     async def usage(self, owner: str) -> Usage:
         """See Queue."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from cabacus.service.job import Blob
-from cabacus.service.queue.port import Bounds, too_many_bytes
+from cabacus.service.queue.port import NO_BOUNDS, Bounds, Kept, too_many_bytes
 from cabacus.service.queue.records import digest_of
 
 
@@ -49,3 +49,39 @@ class Files:
         del self._uploads[owner, digest_of(blob)]
         self.bytes[owner] -= blob.size
         return (blob.key,)
+
+
+class MemoryFiles:
+    """The methods of the port `Queue` that know files."""
+
+    def __init__(self) -> None:
+        self._files = Files()
+
+    async def uploads(self, owner: str, blobs: Sequence[Blob]) -> list[str | None]:
+        """See Queue."""
+        return [self._files.key_of(owner, blob) for blob in blobs]
+
+    async def needs(self, key: str) -> bool:
+        """See Queue."""
+        return self._files.uses[key] > 0
+
+    async def keep_base(self, owner: str, digest: str, blob: Blob, *, bounds: Bounds = NO_BOUNDS) -> Kept:
+        """See Queue."""
+        fresh = (owner, digest) not in self._files.bases
+        if fresh:
+            self._files.bases[owner, digest] = self._files.take(owner, {digest: blob}, bounds)[0][digest]
+        known = self._files.bases[owner, digest]
+        return Kept(known, fresh, (blob.key,) if blob.key != known.key else ())
+
+    async def base(self, owner: str, digest: str) -> Blob | None:
+        """See Queue."""
+        return self._files.bases.get((owner, digest))
+
+    async def bases(self, owner: str) -> dict[str, Blob]:
+        """See Queue."""
+        return {digest: blob for (known, digest), blob in self._files.bases.items() if known == owner}
+
+    async def drop_base(self, owner: str, digest: str) -> tuple[str, ...]:
+        """See Queue."""
+        blob = self._files.bases.pop((owner, digest), None)
+        return self._files.release(owner, blob) if blob is not None else ()

@@ -18,7 +18,6 @@ from cabacus.service.queue.port import (
     Bounds,
     Claim,
     DeadLetter,
-    Kept,
     KeyReused,
     Notice,
     Once,
@@ -32,20 +31,18 @@ from cabacus.service.queue.port import (
 )
 from cabacus.service.queue.prelude import GROUP
 from cabacus.service.queue.records import (
-    blob_record,
     claim_of,
     counts_record,
-    digest_of,
     failure_record,
     file_fields,
     new_record,
     outcome_record,
     pairs,
-    read_base,
     read_failure,
     read_job,
     visible,
 )
+from cabacus.service.queue.redis_files import RedisFiles
 from cabacus.service.queue.server import Server, translated
 from cabacus.service.queue.wakeups import Wakeups
 
@@ -62,7 +59,7 @@ EXPIRED_AT_ONCE = 100
 NOTICES_AT_ONCE = 20
 
 
-class RedisQueue:
+class RedisQueue(RedisFiles):
     """The port `Queue` on Redis Streams. `limit` bounds depth; finished jobs are kept for `keep_seconds`.
 
     Of one owner, at most `running` jobs run at a time (0: any number); the others wait.
@@ -71,7 +68,7 @@ class RedisQueue:
     def __init__(
         self, url: str, *, namespace: str, limit: int, keep_seconds: float, running: int = 0, password: str = ""
     ) -> None:
-        self._server = Server(url, namespace, password)
+        super().__init__(Server(url, namespace, password))
         self._limit = limit
         self._running = running
         self._keep = repr(float(keep_seconds))
@@ -86,8 +83,6 @@ class RedisQueue:
         self._hand_back = register(scripts.HAND_BACK)
         self._hide = register(scripts.HIDE)
         self._hooks = register(scripts.HOOKS)
-        self._keep_base = register(scripts.KEEP_BASE)
-        self._drop_base = register(scripts.DROP_BASE)
 
     # -- what the API needs --------------------------------------------------------------------------------------------
 
@@ -110,15 +105,6 @@ class RedisQueue:
         kept = {blob.key for blob in known.inputs.values()}
         unused = tuple(blob.key for blob in job.inputs.values() if blob.key not in kept)
         return Receipt(known, outcome == "ok", unused)
-
-    async def uploads(self, owner: str, blobs: Sequence[Blob]) -> list[str | None]:
-        """See Queue."""
-        if not blobs:
-            return []
-        names = [f"{owner}/{digest_of(blob)}" for blob in blobs]
-        with translated():
-            found: list[str | None] = await self._server.redis.hmget(self._server.key("uploads"), names)
-        return found
 
     async def get(self, job_id: str) -> Job | None:
         """See Queue."""
@@ -258,11 +244,6 @@ class RedisQueue:
                 pipeline.zrem(self._server.key("expiry"), job_id)
                 await pipeline.execute()
 
-    async def needs(self, key: str) -> bool:
-        """See Queue."""
-        with translated():
-            return bool(await self._server.redis.hexists(self._server.key("refs"), key))
-
     async def notices(self, *, lease_seconds: float) -> list[Notice]:
         """See Queue."""
         notices = []
@@ -310,38 +291,11 @@ class RedisQueue:
 
     # -- both ----------------------------------------------------------------------------------------------------------
 
-    async def keep_base(self, owner: str, digest: str, blob: Blob, *, bounds: Bounds = NO_BOUNDS) -> Kept:
-        """See Queue."""
-        most = "" if bounds.bytes is None else bounds.bytes
-        file = (digest_of(blob), blob.size, blob.key, blob_record(blob), most)
-        outcome, *record = await self._server.run(self._keep_base, owner, digest, *file)
-        if outcome == "bytes":
-            raise too_many_bytes(bounds)
-        kept = read_base(record[0])
-        return Kept(kept, outcome == "kept", (blob.key,) if blob.key != kept.key else ())
-
-    async def base(self, owner: str, digest: str) -> Blob | None:
-        """See Queue."""
-        with translated():
-            record = await self._server.redis.hget(self._server.key("bases"), f"{owner}/{digest}")
-        return None if record is None else read_base(record)
-
-    async def bases(self, owner: str) -> dict[str, Blob]:
-        """See Queue."""
-        with translated():  # an owner's name has none of the signs of a pattern
-            found = self._server.redis.hscan_iter(self._server.key("bases"), match=f"{owner}/*", count=1000)
-            return {name.rpartition("/")[2]: read_base(record) async for name, record in found}
-
     async def made(self, owner: str, sha256: str) -> Job | None:
         """See Queue."""
         with translated():
             job_id = await self._server.redis.srandmember(self._server.key("made", owner, sha256))
         return None if job_id is None else await self.get(job_id)
-
-    async def drop_base(self, owner: str, digest: str) -> tuple[str, ...]:
-        """See Queue."""
-        key = await self._server.run(self._drop_base, owner, digest)
-        return (key,) if key else ()
 
     async def usage(self, owner: str) -> Usage:
         """See Queue."""
