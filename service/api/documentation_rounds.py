@@ -42,7 +42,7 @@ OPEN_ROUND: Description = {
     "response_class": Response,
     "responses": {
         201: json_body("It is open.", RoundView, {**_ROUND, "arrived": []}, {"Location": LOCATION}),
-        **refusals("base_not_found", "invalid_option", "unavailable"),
+        **refusals("bad_request", "base_not_found", "invalid_option", "unavailable"),
     },
 }
 GET_ROUND: Description = {

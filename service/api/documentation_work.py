@@ -57,6 +57,7 @@ _PARTS = {
 }
 _WORK_REFUSALS = (
     "source_not_found",
+    "bad_request",
     "bad_digest",
     "digest_mismatch",
     "idempotency_running",

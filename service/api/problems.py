@@ -102,11 +102,16 @@ def problem_of(error: Exception) -> tuple[Problem, dict[str, str]]:
             return problem(Failure("internal", f"this is a fault of ours; it is logged under {reference}")), {}
 
 
+_UNREADABLE = "There was an error parsing the body"
+"""What the framework says of JSON that it cannot even decode."""
+
+
 def _of_http(error: HTTPException) -> tuple[Problem, dict[str, str]]:
     """What the framework itself refuses."""
     codes = {404: "not_found", 405: "method_not_allowed", 413: "upload_too_large"}
     code = codes.get(error.status_code, "bad_request" if error.status_code < 500 else "internal")
-    return problem(Failure(code, str(error.detail))), dict(error.headers or {})
+    detail = "the body is no JSON in UTF-8" if error.detail == _UNREADABLE else str(error.detail)
+    return problem(Failure(code, detail)), dict(error.headers or {})
 
 
 def _failure_of(job: Job) -> Failure:

@@ -142,6 +142,10 @@ def test_what_is_no_update_is_refused_and_leaves_nothing(service) -> None:
             assert code(answer) == (422, "invalid_option")
         for bad in ({"minimum": 0}, {"deadline_seconds": 0}, {"clients": ["/"]}, {"unknown": 1}, {"base": "x"}):
             assert code(await api.http.post("/rounds", json={"base": DIGEST, **bad})) == (422, "invalid_option")
+        for bad, refusal in ((b"{", (422, "invalid_option")), (b"\xff", (400, "bad_request"))):
+            answer = await api.http.post("/rounds", content=bad, headers={"Content-Type": "application/json"})
+            assert code(answer) == refusal
+        assert answer.json()["detail"] == "the body is no JSON in UTF-8"
         assert code(await api.http.get(f"/rounds/{'0' * 32}")) == (404, "round_not_found")
         assert api.stored() == kept
 
