@@ -1,5 +1,6 @@
 // encode_levels, encode_weights, encode_exact, their decoders, pool_levels, moments, simd. The contract is _core.pyi.
 #include "bindings.hpp"
+#include "cabacus/codebook.hpp"
 #include "cabacus/container.hpp"
 #include "cabacus/container_rules.hpp"
 #include "cabacus/error.hpp"
@@ -246,6 +247,18 @@ void decode_exact(const py::object& data, const cabacus::Record& record, std::si
     cabacus::decode_exact(run, cabacus::exact_float_of(record), threads, record.name, elements);
 }
 
+template <typename Bits>
+bool look_up(const Flat<std::int32_t>& levels, std::uint32_t center, const Flat<Bits>& book, Flat<Bits>& out) {
+    if (levels.ndim() != 1 || book.ndim() != 1 || out.ndim() != 1 || out.size() != levels.size()) {
+        throw py::value_error("levels, book and out must be flat, and out as long as levels");
+    }
+    if (book.size() < 1 || book.size() > cabacus::kMaxEntries) throw py::value_error("a book has 1 to 65536 entries");
+    Bits* elements = out.mutable_data();
+    const auto entries = static_cast<std::uint32_t>(book.size());
+    const py::gil_scoped_release unlocked;
+    return cabacus::look_up(levels.data(), static_cast<std::size_t>(levels.size()), center, book.data(), entries, elements);
+}
+
 // A coding with starts for tensors of one slice each, and the slices that it makes smaller; or nothing.
 std::optional<std::pair<cabacus::LevelCoding, std::vector<std::optional<py::bytes>>>> pool_levels(
     const std::vector<std::pair<cabacus::Record, py::object>>& tensors) {
@@ -304,6 +317,12 @@ void bind_exact(py::module_& module) {
                py::arg("slices"), py::arg("out").noconvert(), py::arg("threads") = 1);
 }
 
+template <typename Bits>
+void bind_book(py::module_& module) {
+    module.def("look_up", &look_up<Bits>, py::arg("levels").noconvert(), py::kw_only(), py::arg("center"),
+               py::arg("book").noconvert(), py::arg("out").noconvert());
+}
+
 }  // namespace
 
 void bind_levels(py::module_& module) {
@@ -329,6 +348,10 @@ void bind_levels(py::module_& module) {
     bind_exact<std::uint16_t>(module);
     bind_exact<std::uint32_t>(module);
     bind_exact<std::uint64_t>(module);
+    bind_book<std::uint8_t>(module);
+    bind_book<std::uint16_t>(module);
+    bind_book<std::uint32_t>(module);
+    bind_book<std::uint64_t>(module);
     module.def("pool_levels", &pool_levels, py::arg("tensors"));
     module.def("simd", [] {
         switch (cabacus::widest_form()) {

@@ -214,6 +214,15 @@ def decode_exact(
 ) -> None:
     """The bits of the elements of whole slices in scan order into `out`, flat. Raises FormatFault."""
 
+def look_up(
+    levels: npt.NDArray[np.int32],
+    *,
+    center: int,
+    book: npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.uint32] | npt.NDArray[np.uint64],
+    out: npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.uint32] | npt.NDArray[np.uint64],
+) -> bool:
+    """The elements of a codebook that flat levels name into `out`, which may lie where they do. False: one names none."""
+
 def pool_levels(
     tensors: list[tuple[Record, Buffer]],
 ) -> tuple[LevelCoding, list[bytes | None]] | None:

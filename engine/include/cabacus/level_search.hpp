@@ -59,7 +59,7 @@ inline int bits_beyond(const LevelCoding& coding, std::uint32_t largest) {
 }
 
 // AbsGr flags for all levels while those are small; else few flags, and prefix bins that reach far. Where few levels are
-// not zero, buckets of several magnitudes end sooner, which decodes faster and takes no more bytes.
+// not zero, and where they are great, buckets of several magnitudes end sooner: that decodes faster and takes no more bytes.
 inline void choose_binarization(LevelCoding& coding, const LevelStatistics& seen, const FixedCoding& fixed) {
     if (seen.largest <= kMaxFlags) {
         coding.flags = static_cast<std::uint8_t>(seen.largest > 0 ? seen.largest - 1 : 0);
@@ -69,7 +69,9 @@ inline void choose_binarization(LevelCoding& coding, const LevelStatistics& seen
     } else if (seen.mean() < 6) {
         coding.flags = 9, coding.golomb = 0, coding.prefixes = 5;
     } else {
-        coding.flags = 4, coding.golomb = 1, coding.prefixes = 8;
+        const double nonzero_mean = static_cast<double>(seen.magnitude_sum) / static_cast<double>(seen.nonzero);
+        coding.flags = 0, coding.prefixes = 8;
+        coding.golomb = static_cast<std::uint8_t>(std::clamp(static_cast<int>(std::log2(nonzero_mean)) - 2, 1, 12));
     }
     if (fixed.flags) {
         coding.flags = static_cast<std::uint8_t>(*fixed.flags);
