@@ -48,15 +48,17 @@ class Tally:
             self._with.setdefault((aliases or {}).get(name, name), []).append(size)
         self._total, self._total_bytes = len(sizes), sum(sizes.values())
         self._done, self._done_bytes = 0, 0
+        self._told = False
         self._lock = threading.Lock()
 
     def done(self, names: Iterable[str]) -> None:
-        """These are done, and what is done with them; those that were before do not count."""
+        """These are done, and what is done with them; those that were before do not count. The first call may name none."""
         with self._lock:
             sizes = [size for name in names for size in self._with.pop(name, ())]
             self._done += len(sizes)
             self._done_bytes += sum(sizes)
-            if sizes and self._report is not None:
+            if self._report is not None and (sizes or not self._told):
+                self._told = True
                 self._report.tensors(self._done, self._total, self._done_bytes, self._total_bytes)
 
     def finish(self) -> None:

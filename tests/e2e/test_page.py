@@ -134,6 +134,11 @@ def test_an_upload_and_a_job_can_be_cancelled(page, service_url: str, model: Pat
         for job in others:
             client.cancel(job)
             client.delete(job)
+    send(page, large)
+    says(page, r"^Working: [0-9]+ %, [01] of 1 tensors, .* of 16\.00 MB$")
+    shot(page, "working")
+    page.click("#cancel")
+    says(page, r"^Cancelled\.$")
 
 
 def test_layers_are_sorted_and_their_levels_shown_by_keyboard_alone(page, service_url: str, model: Path) -> None:
@@ -200,7 +205,9 @@ def test_what_goes_wrong_says_what_to_do(page, service_url: str) -> None:
     send(page, {"name": "model.bin", "mimeType": "x/y", "buffer": b"\x80\x04K\x01."})
     page.wait_for_selector("#status.failed")
     assert "save_file" in page.inner_text("#status")
-    broken = {"name": "model.cabac", "mimeType": "x/y", "buffer": b"\xabCBC" + bytes(60)}
+    data = bytearray(cabacus.compress({"w": np.ones((9, 9), np.float32)}, step=0.1).data)
+    data[len(data) // 2] ^= 1
+    broken = {"name": "model.cabac", "mimeType": "x/y", "buffer": bytes(data)}
     send(page, broken)
     page.wait_for_selector("#jobs .failed-cell")
     page.wait_for_selector("#status.failed")

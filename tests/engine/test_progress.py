@@ -50,6 +50,12 @@ def test_tensors_and_bytes_of_a_compression(options: Any) -> None:
     assert heard.seen[0][0] == 2 or "rules" in options  # what is stored exactly is done at once
 
 
+def test_what_is_to_be_done_is_told_before_any_of_it_is() -> None:
+    heard = Heard()
+    cabacus.compress({"w": weights(40, 50)}, snr_db=30, progress=heard)
+    assert heard.seen == [(0, 1, 0, 8000), (1, 1, 8000, 8000)]
+
+
 def test_tensors_that_are_found_to_be_better_off_exact_count_once() -> None:
     tensors = model() | {"binary": np.where(weights(30, 40, seed=9) > 0, 1.0, -1.0)}
     heard = Heard()
