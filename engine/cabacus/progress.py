@@ -52,7 +52,7 @@ class Tally:
         self._lock = threading.Lock()
 
     def done(self, names: Iterable[str]) -> None:
-        """These are done, and what is done with them; those that were before do not count. The first call may name none."""
+        """These are done, and what is done with them; each counts once. A first call with none tells the totals."""
         with self._lock:
             sizes = [size for name in names for size in self._with.pop(name, ())]
             self._done += len(sizes)
