@@ -18,7 +18,8 @@ from cabacus.service.cli.streams import STANDARD, Output, check_inputs
 from cabacus.service.cli.work import Task, Work
 
 CODING = ("lambda", "rate_weight", "quantizer", "candidates", "effort", "distortion", "rule", "threads")
-_DIGEST = re.compile(r"[0-9a-f]{64}")
+_BUCKET = re.compile(r"(s3|gs|az)://")
+_DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 TARGETS = ("snr_db", "bits_per_weight", "ratio", "max_bytes", "max_abs_error", "step", "s")
 
 
@@ -104,10 +105,15 @@ def _work(arguments: argparse.Namespace) -> Work:
 
 
 def _check_files(arguments: argparse.Namespace, files: Mapping[str, str], *, folders: bool = False) -> None:
-    """Look for the files that are to be read; a base may be one that the server has stored, named by its digest."""
-    stored = arguments.server is not None and _DIGEST.fullmatch(files.get("base", "")) is not None
-    here = [name for role, name in files.items() if not (stored and role == "base")]
-    check_inputs(arguments.input, *here, folders=folders)
+    """Look for the files that are to be read here.
+
+    Where a server does the work, the model may be in a bucket, and the base one that it has stored, by its digest.
+    """
+    here = {"model": arguments.input, **files}
+    if arguments.server is not None:
+        elsewhere = {"model": _BUCKET, "base": _DIGEST}
+        here = {role: name for role, name in here.items() if not (role in elsewhere and elsewhere[role].match(name))}
+    check_inputs(*here.values(), folders=folders)
 
 
 def _given(arguments: argparse.Namespace, *names: str) -> dict[str, Any]:

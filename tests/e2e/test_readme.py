@@ -175,7 +175,7 @@ def test_models_in_buckets(folder: Path, service_with: ServiceWith, buckets: str
     with service_with(**variables("Models in buckets")) as url:
         assert "ratio" in follow("Models in buckets", folder, url)
     expected = cabacus.compress(MODEL, snr_db=30).data
-    assert (folder / "model.cabac").read_bytes() == expected
+    assert [(folder / f"{name}.cabac").read_bytes() for name in ("model", "third")] == [expected] * 2
     for name in ("model", "second"):
         assert httpx.get(f"{buckets}/out/{name}.cabac", trust_env=False).content == expected
 
