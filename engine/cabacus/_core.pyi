@@ -221,7 +221,7 @@ def look_up(
     book: npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.uint32] | npt.NDArray[np.uint64],
     out: npt.NDArray[np.uint8] | npt.NDArray[np.uint16] | npt.NDArray[np.uint32] | npt.NDArray[np.uint64],
 ) -> bool:
-    """The elements of a codebook that flat levels name into `out`, which may lie where they do. False: one names none."""
+    """The elements of a codebook that flat levels name into `out`, which may lie where they do. False: one has none."""
 
 def pool_levels(
     tensors: list[tuple[Record, Buffer]],
