@@ -217,6 +217,27 @@ def test_small_tensors_of_other_types_and_rules_are_apart() -> None:
     assert np.allclose(steps, np.rint(steps), atol=1e-5)
 
 
+def test_inputs_that_are_dead_cost_nothing() -> None:
+    base = {"w": np.zeros((300, 400), np.float32)}
+    chance = np.random.default_rng(8)
+    change = chance.laplace(0, 0.01, (300, 400)) * (np.abs(chance.normal(0, 1, (300, 400))) > 2)
+    alive = change * (np.arange(400) % 2)
+    some = UpdateEncoder(sparsify="ternary", density=0.01).encode({"w": alive.astype(np.float32)}, base)
+    narrow = UpdateEncoder(sparsify="ternary", density=0.02).encode(
+        {"w": alive[:, 1::2].astype(np.float32)}, {"w": base["w"][:, 1::2]}
+    )
+    details = cabacus.open(some.data, base=base).info("w").details
+    assert (details["axes"], details["gaps"]) == ("1,0", 200)
+    assert len(some.data) < len(narrow.data) + 400 // 8 + 24  # the same levels, and a bit for every input
+    assert same(DECODER.decode(some.data, base), some.decoded)
+
+
+def test_axes_that_are_in_order_are_none() -> None:
+    base, local = models()
+    update = UpdateEncoder(rules=["double:axes=0,1", "fc.weight:axes=0,1"]).encode(local, base)
+    assert same(DECODER.decode(update.data, base), update.decoded)
+
+
 def test_nothing_changed_takes_hardly_a_byte() -> None:
     base, _ = models()
     update = UpdateEncoder().encode(base, base)

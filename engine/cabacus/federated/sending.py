@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
@@ -15,7 +15,7 @@ from cabacus.container import LEVELS
 from cabacus.decoding import Extent, decode, shaped
 from cabacus.dtypes import BY_NAME, Array, Tensor, cast_from_float, dtype_name, to_float
 from cabacus.errors import InputError
-from cabacus.exact import Coded, Manner, code_exactly, least_bytes, zero
+from cabacus.exact import Coded, Manner, code_exactly, code_integers, least_bytes, zero
 from cabacus.federated.joining import Units
 from cabacus.federated.message import EncodedUpdate
 from cabacus.federated.sparsifying import METHODS, Sparsify, largest, magnitude
@@ -35,6 +35,10 @@ _RULES = {"keep", "code", "step", "rate_weight", "quantizer", "axes", "context"}
 _LARGEST_LEVEL = 1 << 30
 """Levels are 32-bit integers; half of that leaves room for the quantizer's choices."""
 _COARSEST = 1 << 12
+_FEW = 1 << 14
+"""Of more levels that are not zero, a header and dead inputs are a small part."""
+_AXES_BYTES = 16
+"""Of a parameter set of its own."""
 _BISECTIONS = 4
 """Of the logarithm of how much coarser a message of `max_bytes` is: to a twentieth of an octave."""
 
@@ -279,28 +283,23 @@ class UpdateEncoder:
     def _levels(self, name: str, tensor: Tensor, change: _Change, step: float, rule: Rule) -> Coded:
         sparse = change.update
         axes = rule.get("axes", ()) if sparse.ndim > 1 else ()
+        axes = () if list(axes) == sorted(axes) else axes
         if not change.figures.largest:
             return zero(name, tensor, delta=True)
-        columns = scan.columns(sparse.shape, axes)
         fixed = {"context": rule["context"]} if "context" in rule else {}
         if self.sparsify in ("ternary", "binary") and "step" not in rule:
-            levels, step = magnitude(sparse, cast(Sparsify, self.sparsify))
-            step = _usable(step, change)
-            encoded = _core.encode_levels(
-                scan.to_scan(levels, axes), columns=columns, fixed=fixed, effort=self.effort, threads=self.threads
-            )
-        else:
-            step = _usable(rule.get("step", step), change)
-            encoded = _core.encode_weights(
-                scan.to_scan(sparse, axes),
-                columns=columns,
-                step=step,
-                rate_weight=0.0 if self.quantizer == "round" else rule.get("rate_weight", self.rate_weight),
-                quantizer=self._tool(rule),
-                fixed=fixed,
-                effort=self.effort,
-                threads=self.threads,
-            )
+            return self._of_one_magnitude(name, tensor, change, Manner(axes, fixed, self.effort, self.threads))
+        step = _usable(rule.get("step", step), change)
+        encoded = _core.encode_weights(
+            scan.to_scan(sparse, axes),
+            columns=scan.columns(sparse.shape, axes),
+            step=step,
+            rate_weight=0.0 if self.quantizer == "round" else rule.get("rate_weight", self.rate_weight),
+            quantizer=self._tool(rule),
+            fixed=fixed,
+            effort=self.effort,
+            threads=self.threads,
+        )
         if not encoded.nonzero:
             return zero(name, tensor, delta=True)
         record = _core.Record(
@@ -317,6 +316,21 @@ class UpdateEncoder:
             slice_bytes=encoded.slice_bytes,
         )
         return Coded(record, (encoded.payload,), encoded.nonzero, encoded.entropy_bits)
+
+    def _of_one_magnitude(self, name: str, tensor: Tensor, change: _Change, manner: Manner) -> Coded:
+        """Levels of -1, 0 and 1. Inputs of a layer may be as dead as outputs, and scanned first can be left out."""
+        levels, step = magnitude(change.update, cast(Sparsify, self.sparsify))
+        orders = [manner]
+        if levels.ndim == 2 and not manner.axes and np.count_nonzero(levels) <= _FEW:
+            orders.append(replace(manner, axes=(1, 0)))
+        coded = [one for order in orders if (one := code_integers(name, levels, order, offset=0)) is not None]
+        best = min(coded, key=lambda one: one.bytes + _AXES_BYTES * bool(one.record.axes))
+        best.record.dtype, best.record.step, best.record.delta = (
+            BY_NAME[dtype_name(tensor)].id,
+            _usable(step, change),
+            True,
+        )
+        return best
 
     def _tool(self, rule: Rule) -> Quantizer:
         asked = rule.get("quantizer", "auto")
