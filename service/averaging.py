@@ -11,7 +11,7 @@ import numpy as np
 import cabacus
 from cabacus.dtypes import BY_NAME, cast_from_float, dtype_name, to_float
 from cabacus.errors import CabacusError
-from cabacus.federated import UpdateDecoder
+from cabacus.federated import Base, UpdateDecoder
 from cabacus.federated.sending import check_alike
 from cabacus.files import Tensors
 from cabacus.service.job import Failure
@@ -35,6 +35,7 @@ def averaged(inputs: Mapping[str, Path], options: Mapping[str, Any], path: Path,
     Raises TooFew.
     """
     base = cabacus.read(inputs["model"])
+    known = Base(base)  # whose digest is computed once for all updates
     raw = sum(tensor.size * BY_NAME[dtype_name(tensor)].itemsize for tensor in base.values())
     total = {name: np.zeros(tuple(tensor.shape), np.float64) for name, tensor in base.items()}
     rows: list[dict[str, Any]] = []
@@ -44,7 +45,7 @@ def averaged(inputs: Mapping[str, Path], options: Mapping[str, Any], path: Path,
         file = inputs[f"update-{number}"]
         row = {"client": client, "samples": samples, "bytes": file.stat().st_size, "coded": file.suffix == ".cabac"}
         try:
-            tensors = _tensors(file, base)
+            tensors = _tensors(file, known)
         except CabacusError as error:
             rows.append({**row, "used": False, "reason": str(error)})
             continue
@@ -73,7 +74,7 @@ def averaged(inputs: Mapping[str, Path], options: Mapping[str, Any], path: Path,
     }
 
 
-def _tensors(file: Path, base: Tensors) -> Mapping[str, Any]:
+def _tensors(file: Path, base: Base) -> Mapping[str, Any]:
     if file.suffix == ".cabac":
         return UpdateDecoder().decode(file.read_bytes(), base)
     tensors = cabacus.read(file)

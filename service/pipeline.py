@@ -51,8 +51,8 @@ _TARGETS = ("snr_db", "bits_per_weight", "ratio", "max_bytes", "max_abs_error", 
 OPTIONS: dict[Kind, frozenset[str]] = {
     "compress": frozenset({*_TARGETS, *_CODING, "histogram", "base"}),
     "decompress": frozenset({"name", "format", "base"}),
-    "inspect": frozenset(),
-    "verify": frozenset(),
+    "inspect": frozenset({"base"}),
+    "verify": frozenset({"base"}),
     "sweep": frozenset({"s", *_CODING}),
     "round": frozenset({"base", "round", "clients", "missing", "minimum"}),
 }
@@ -195,8 +195,8 @@ def _count_levels(path: Path, report: dict[str, Any]) -> None:
 def _decompress(task: Task, progress: Progress) -> Product:
     model = task.inputs["model"]
     base = _base(task)
-    inspection = cabacus.inspect(model, base=base)
-    names = _matching([row.name for row in inspection.tensors], task.options.get("name"))
+    archive = _Watched(model, progress, base=base, threads=_threads(task))
+    names = _matching(archive.keys(), task.options.get("name"))
     extension = str(task.options.get("format", "safetensors"))
     if extension not in ("safetensors", "npz", "npy"):
         raise Refusal(
@@ -206,7 +206,8 @@ def _decompress(task: Task, progress: Progress) -> Product:
         detail = f"npy holds exactly one tensor, these are {len(names)}; choose one by name, or use format=npz"
         raise Refusal(Failure("invalid_option", detail, field="format"))
     path = task.folder / f"result.{extension}"
-    _Watched(model, progress, base=base, threads=_threads(task)).save(path, names)
+    archive.save(path, names)
+    inspection = cabacus.inspect(model, base=base)
     report = inspection.to_json()
     if len(names) < len(inspection.tensors):
         report["tensors"] = [row for row in report["tensors"] if row["name"] in set(names)]
@@ -252,11 +253,12 @@ def _sums(rows: Iterable[tuple[int, int, int]]) -> tuple[int, int, int]:
 
 
 def _inspect(task: Task, progress: Progress) -> Product:
-    return _product(task, cabacus.inspect(task.inputs["model"]).to_json())
+    return _product(task, cabacus.inspect(task.inputs["model"], base=_base(task)).to_json())
 
 
 def _verify(task: Task, progress: Progress) -> Product:
-    return _product(task, cabacus.verify(task.inputs["model"], task.inputs.get("against")).to_json())
+    verified = cabacus.verify(task.inputs["model"], task.inputs.get("against"), base=_base(task))
+    return _product(task, verified.to_json())
 
 
 def _sweep(task: Task, progress: Progress) -> Product:

@@ -186,11 +186,15 @@ class DecompressOptions(ThreadOptions):
 
 
 class InspectOptions(Options):
-    """POST /inspect has no options."""
+    """Options of POST /inspect."""
+
+    base: str | None = BASE
 
 
 class VerifyOptions(ThreadOptions):
     """Options of POST /verify."""
+
+    base: str | None = BASE
 
 
 class SweepOptions(CodingOptions):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property, partial
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from cabacus import _core, checks, scan
 from cabacus.bases import check_base
 from cabacus.container import ALIAS, CODEBOOK, CODINGS, LEVELS, ZERO, Place, layout, parse, record_bytes
-from cabacus.decoding import Extent, base_of, decode, decode_levels, shaped
+from cabacus.decoding import Extent, base_of, cut, decode, decode_levels, shaped
 from cabacus.dtypes import BY_ID, Array, Pending, RawTensor, Tensor
 from cabacus.errors import InputError
 from cabacus.files import Kind, Source, Tensors, open_buffer, read
@@ -56,8 +57,12 @@ class Archive:
         self._limits = limits
         self._threads = thread_count(threads)
         self._base_source = base
+        self._read: Mapping[str, Tensor] | None = None
         self._base: Mapping[str, Tensor] | None = None
-        self._header, self._places = parse(self._data, limits, self._read_base)
+        found = parse(self._data, limits, self._read_base)
+        self._header, self._places, self._members = found.header, found.places, found.members
+        self._joined: dict[str, Tensor] = {}
+        self._lock = threading.Lock()
         self.metadata = dict(self._header.metadata)
         self.base = None if self._header.base is None else self._header.base.hex()
 
@@ -100,9 +105,9 @@ class Archive:
         """What a tensor takes: its part of its record, of the slices as of the header."""
         record = place.record
         whole = self._shares[record.name] + (sum(record.slice_bytes) if record.coding != ALIAS else 0)
-        elements = max(math.prod(record.shape), 1)
-        if place.size == math.prod(record.shape):
-            return whole
+        elements = math.prod(record.shape)
+        if elements == 0:
+            return whole if place.name == record.name else 0
         return whole * place.stop // elements - whole * place.start // elements
 
     def keys(self) -> list[str]:
@@ -190,8 +195,12 @@ class Archive:
         return record.coding in (LEVELS, ZERO) or BY_ID[record.dtype].kind not in ("float", "complex")
 
     def checked(self, name: str) -> None:
-        """Decode a tensor's slices and forget them; a difference needs no base here. Raises a FormatError."""
-        extent = self._extent(self._holder(name), self._threads)
+        """Decode a tensor's slices; a difference that has names of its own needs no base here. Raises a FormatError."""
+        place = self._holder(name)
+        if place.record.members:
+            self._tensor(place, self._threads)
+            return
+        extent = self._extent(place, self._threads)
         decode(extent, np.zeros(extent.size, np.float32) if extent.record.delta else None)
 
     def decoded(self, names: Iterable[str]) -> dict[str, Tensor]:
@@ -250,16 +259,32 @@ class Archive:
 
     def _tensor(self, place: Place, threads: int) -> Tensor:
         record = place.record
-        base = base_of(record, self._load_base())[place.start : place.stop] if record.delta else None
+        names = self._members[record.name]
+        if len(names) > 1:
+            return cut(self._whole(record, threads), place)
+        base = base_of(record, names, self._load_base())[place.start : place.stop] if record.delta else None
         return shaped(decode(self._extent(place, threads), base), place.shape, tuple(record.axes))
 
+    def _whole(self, record: Any, threads: int) -> Tensor:
+        """What is joined in a record: decoded once, and kept, for tensors of it are asked for one by one."""
+        with self._lock:
+            if record.name not in self._joined:
+                base = base_of(record, self._members[record.name], self._load_base()) if record.delta else None
+                extent = Extent(self._data, record, 0, math.prod(record.shape), threads)
+                self._joined[record.name] = decode(extent, base)
+            return self._joined[record.name]
+
     def _read_base(self) -> Mapping[str, Tensor] | None:
-        return None if self._base_source is None else tensors_of(self._base_source, limits=self._limits)
+        """The base, read once: it may come from a stream."""
+        if self._read is None and self._base_source is not None:
+            self._read = tensors_of(self._base_source, limits=self._limits)
+        return self._read
 
     def _load_base(self) -> Mapping[str, Tensor]:
         if self._base is None:
             base = self._read_base()
-            check_base(self._header.base or b"", base)
+            if self._header.layout is None:  # else it was checked to read the header
+                check_base(self._header.base or b"", base)
             self._base = base
         assert self._base is not None
         return self._base

@@ -61,8 +61,8 @@ def verify(
     """Return whether a compressed file is whole: its header, every slice, and each tensor's decoding.
 
     `against` is the original, a mapping or a file: the tensors are compared with it, by SNR and largest error. A
-    difference is compared where its `base` is given. What is wrong with the file is told in the result; OSError is
-    raised.
+    difference is compared where its `base` is given; updates of `cabacus.federated` can be read with it alone. What is
+    wrong with the file is told in the result; OSError is raised.
 
     >>> model = {"w": np.eye(3, dtype=np.float32)}
     >>> verify(cabacus.compress(model, step=0.5).data, model).tensors[0].exact

@@ -24,6 +24,7 @@ __all__ = [
     "LEVELS",
     "RAW",
     "ZERO",
+    "Contents",
     "Place",
     "bytes_alone",
     "faults",
@@ -89,10 +90,17 @@ class Place:
         return self.stop - self.start
 
 
-def parse(
-    data: memoryview, limits: Limits, base: Callable[[], Mapping[str, Tensor] | None] = lambda: None
-) -> tuple[_core.Header, dict[str, Place]]:
-    """Return the header of a compressed file, and where its tensors are, by name in the order of the file.
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """A file's header, where its tensors are by name in the order of the file, and those of each record by its name."""
+
+    header: _core.Header
+    places: dict[str, Place]
+    members: dict[str, list[str]]
+
+
+def parse(data: memoryview, limits: Limits, base: Callable[[], Mapping[str, Tensor] | None] = lambda: None) -> Contents:
+    """Return what is in a compressed file.
 
     The header is checked against the limits and against the file's length. `base` is called by files with a layout
     alone (FORMAT 7.1): they have the names, shapes and order of their base. Raises BaseMismatchError where that is
@@ -100,10 +108,11 @@ def parse(
     """
     header = outline(data, limits)
     if header.complete:
-        return header, {
+        places = {
             record.name: Place(record.name, record, 0, math.prod(record.shape), tuple(record.shape))
             for record in header.records
         }
+        return Contents(header, places, {name: [name] for name in places})
     known = base()
     check_base(header.base or b"", known)
     assert known is not None
@@ -111,16 +120,17 @@ def parse(
     shapes = [(name, BY_NAME[dtype_name(known[name])].id, tuple(known[name].shape)) for name in names]
     with faults():
         header = _core.parse(data, _numbers(limits), base=shapes)
-    found = {place.name: place for record in header.records for place in _members(record, names, known)}
-    return header, {name: found[name] for name in known}
+    members = {record.name: [names[member] for member in record.members] for record in header.records}
+    found = {place.name: place for record in header.records for place in _held(record, members[record.name], known)}
+    return Contents(header, {name: found[name] for name in known}, members)
 
 
-def _members(record: _core.Record, names: Sequence[str], base: Mapping[str, Tensor]) -> Iterator[Place]:
+def _held(record: _core.Record, names: Sequence[str], base: Mapping[str, Tensor]) -> Iterator[Place]:
     """The base's tensors that a record holds, one after the other."""
     start = 0
-    for member in record.members:
-        shape = tuple(base[names[member]].shape)
-        yield Place(names[member], record, start, start + math.prod(shape), shape)
+    for name in names:
+        shape = tuple(base[name].shape)
+        yield Place(name, record, start, start + math.prod(shape), shape)
         start += math.prod(shape)
 
 

@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cabacus import _core, gaps, scan
-from cabacus.bases import in_order
-from cabacus.container import ALIAS, CODEBOOK, EXACT, LEVELS, RAW, ZERO, faults, layout
+from cabacus.container import ALIAS, CODEBOOK, EXACT, LEVELS, RAW, ZERO, Place, faults, layout
 from cabacus.dtypes import (
     BY_ID,
     Array,
@@ -28,7 +27,7 @@ from cabacus.dtypes import (
 from cabacus.errors import CorruptError, InputError, TruncatedError, UnsupportedError
 from cabacus.measures import CHUNK, chunks
 
-__all__ = ["CHECKSUM_BYTES", "RAW_SLICE_BYTES", "Extent", "base_of", "decode", "decode_levels", "shaped"]
+__all__ = ["CHECKSUM_BYTES", "RAW_SLICE_BYTES", "Extent", "base_of", "cut", "decode", "decode_levels", "shaped"]
 
 CHECKSUM_BYTES = 4
 """Bytes of the CRC-32C at the end of a slice."""
@@ -94,23 +93,38 @@ def decode_levels(extent: Extent) -> npt.NDArray[np.int32]:
     per_slice, _ = layout(extent.record)
     first, count = extent.slices()
     levels = _core.decode_levels(_at(extent, first), extent.record, first, count, extent.threads)
-    return levels[extent.start - first * per_slice : extent.stop - first * per_slice]
+    inside = levels[extent.start - first * per_slice : extent.stop - first * per_slice]
+    return inside if inside.size == levels.size else inside.copy()
 
 
-def base_of(record: _core.Record, base: Mapping[str, Tensor]) -> Array:
-    """Return what a record is a difference to: elements of the base in scan order, float32 or float64.
+def base_of(record: _core.Record, names: Sequence[str], base: Mapping[str, Tensor]) -> Array:
+    """Return what a record is a difference to: those tensors of the base in scan order, float32 or float64.
 
-    Raises InputError where the base has no tensor like it.
+    Raises InputError where the base has no tensor like them.
     """
-    # Those that are joined are a few small ones of many.
-    names = [record.name] if len(record.members) < 2 else [in_order(base)[member] for member in record.members]
-    found = [base[name] for name in names if name in base]
-    shapes = [tuple(tensor.shape) for tensor in found]
-    fits = len(found) == len(names) and all(dtype_name(tensor) == BY_ID[record.dtype].name for tensor in found)
-    if not fits or (len(names) == 1 and shapes[0] != tuple(record.shape) and not record.members):
-        raise InputError(f"the base has no tensor like {record.name!r}", field="base", tensor=record.name)
-    parts = [scan.to_scan(to_float(tensor), tuple(record.axes)) for tensor in found]
+    parts = []
+    # The shapes of a layout's tensors are those of the base.
+    dtype, shape, axes = BY_ID[record.dtype].name, None if record.members else tuple(record.shape), tuple(record.axes)
+    for name in names:
+        tensor = base.get(name)
+        if tensor is None or dtype_name(tensor) != dtype or shape not in (None, tuple(tensor.shape)):
+            raise InputError(f"the base has no tensor like {name!r}", field="base", tensor=name)
+        parts.append(scan.to_scan(to_float(tensor), axes))
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def cut(whole: Tensor, place: Place) -> Tensor:
+    """Return the tensor of a place in what its record holds: the whole itself, or in memory of its own.
+
+    >>> place = Place("b", _core.Record(), 1, 3, (2, 1))
+    >>> cut(np.array([1, 2, 3]), place).tolist()
+    [[2], [3]]
+    """
+    if place.shape == tuple(whole.shape):
+        return whole
+    if isinstance(whole, RawTensor):
+        return RawTensor(whole.dtype, whole.bits[place.start : place.stop].reshape(place.shape).copy())
+    return whole[place.start : place.stop].reshape(place.shape).copy()
 
 
 def shaped(flat: Tensor, shape: Sequence[int], axes: Sequence[int] = ()) -> Tensor:
@@ -177,20 +191,20 @@ def _coded(extent: Extent) -> Iterator[tuple[Extent, npt.NDArray[np.intp]]]:
     record = extent.record
     dense, width = record.without_gaps(), math.prod(record.shape) // record.shape[record.axes[0] if record.axes else 0]
     size = record.slice_bytes[0]
-    kept = gaps.kept(_slice(extent.data, record.start, size, record.name), record)
-    starts = kept * width - extent.start  # of what is coded, in the extent
+    coded = gaps.coded(_slice(extent.data, record.start, size, record.name), record)
+    rows = slice(extent.start // width, -(-extent.stop // width))
+    before = int(np.count_nonzero(coded[: rows.start]))
+    starts = (np.flatnonzero(coded[rows]) + rows.start) * width - extent.start  # of what is coded, in the extent
     per_slice, _ = layout(dense)
     some = max(extent.threads, 4 * CHUNK // per_slice, 1) * per_slice
-    inside = np.flatnonzero((starts > -width) & (starts < extent.size))
-    if not inside.size:
+    if not starts.size:
         return
-    low, high = int(inside[0]) * width, int(inside[-1] + 1) * width
     # The first and the last of them may be cut by the extent's ends.
-    low += max(-int(starts[inside[0]]), 0)
-    high -= max(int(starts[inside[-1]]) + width - extent.size, 0)
+    low = before * width + max(-int(starts[0]), 0)
+    high = (before + starts.size) * width - max(int(starts[-1]) + width - extent.size, 0)
     while low < high:
         stop = min((low // some + 1) * some, high)
-        place = np.arange(low, stop)
+        place = np.arange(low, stop) - before * width
         yield replace(extent, record=dense, start=low, stop=stop), starts[place // width] + place % width
         low = stop
 

@@ -11,7 +11,7 @@ from cabacus import _core
 from cabacus.dtypes import Array
 from cabacus.errors import CorruptError
 
-__all__ = ["kept", "leave_out", "possible", "worth"]
+__all__ = ["coded", "leave_out", "possible", "worth"]
 
 _FEWEST = 8
 _SHARE = 16
@@ -66,11 +66,10 @@ def leave_out(record: _core.Record, rows: npt.NDArray[np.intp]) -> bytes:
     return packed + _core.checksum(packed).to_bytes(4, "little")
 
 
-def kept(data: memoryview, record: _core.Record) -> npt.NDArray[np.intp]:
-    """Return the rows that are coded, rising, by the map of a record with gaps. Raises CorruptError."""
+def coded(data: memoryview, record: _core.Record) -> npt.NDArray[np.bool_]:
+    """Return of every row whether it is coded, by the map of a record with gaps. Raises CorruptError."""
     rows = record.shape[record.axes[0] if record.axes else 0]
     bits = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")
-    found = np.flatnonzero(bits[:rows])
-    if bits[rows:].any() or found.size != rows - record.gaps:
+    if bits[rows:].any() or np.count_nonzero(bits) != rows - record.gaps:
         raise CorruptError(f"tensor {record.name!r} has a map of gaps that is none", tensor=record.name)
-    return found
+    return bits[:rows].view(np.bool_)

@@ -52,7 +52,7 @@ RESULTS: dict[Kind, tuple[str, ...]] = {
 _PARTS = {
     "sigma": "The standard deviation of each weight: tensors of the model's names and shapes.",
     "importance": "The importance (eta of eq. 1) of each weight, or of each tensor.",
-    "base": "The model that the difference is taken to.",
+    "base": "The model that the difference is to.",
     "against": "The original, to compare with.",
 }
 _WORK_REFUSALS = (
@@ -95,8 +95,9 @@ _WORK_REFUSALS = (
 def describe_work(kind: Kind) -> Description:
     """The description of a POST route, as keyword arguments of `add_api_route`."""
     summary, curl = _SUMMARIES[kind]
-    own = {"compress": ("two_targets", "base_not_found"), "decompress": ("base_not_found",)}
-    codes = (*_WORK_REFUSALS, *own.get(kind, ()))
+    own = ("two_targets",) if kind == "compress" else ()
+    known = ("base_not_found",) if "base" in ROLES[kind] else ()
+    codes = (*_WORK_REFUSALS, *own, *known)
     done = {
         "description": "Done within the wait: the result, or report and result as multipart/mixed.",
         "headers": {**RESULT_HEADERS, "Preference-Applied": APPLIED},

@@ -144,7 +144,7 @@ def _refuse_unknown(kind: Kind, model: type[Options], given: Mapping[str, Any]) 
     for name in unknown[:8]:
         near = difflib.get_close_matches(name.lower().replace("-", "_"), known, n=1)
         words.append(f"{name[:80]!r}" + (f" (did you mean {near[0]}?)" if near else ""))
-    listing = f"/{kind} understands {', '.join(known)}" if known else f"/{kind} has no options"
+    listing = f"/{kind} understands {', '.join(known)}"
     raise ServiceError("unknown_option", f"unknown: {', '.join(words)}; {listing}", field=unknown[0][:80])
 
 

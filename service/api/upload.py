@@ -25,8 +25,8 @@ MAX_OPTIONS_BYTES = 1 << 20
 ROLES: dict[Kind, tuple[str, ...]] = {  # of those with a POST route of their own
     "compress": ("model", "sigma", "importance", "base"),
     "decompress": ("model", "base"),
-    "inspect": ("model",),
-    "verify": ("model", "against"),
+    "inspect": ("model", "base"),
+    "verify": ("model", "against", "base"),
     "sweep": ("model", "sigma", "importance"),
 }
 """The file parts that each kind of job understands. `model` is always needed; /sweep needs `sigma` as well."""

@@ -56,15 +56,16 @@ def decompress(arguments: argparse.Namespace) -> int:
 
 def inspect(arguments: argparse.Namespace) -> int:
     """`cabacus inspect`: the header to standard output."""
-    check_inputs(arguments.input)
-    _print(_work(arguments).inspect(Task(arguments.input)), arguments)
+    files = _given(arguments, "base")
+    _check_files(arguments, files)
+    _print(_work(arguments).inspect(Task(arguments.input, files)), arguments)
     return Exit.DONE
 
 
 def verify(arguments: argparse.Namespace) -> int:
     """`cabacus verify`: the verdict to standard output; status 1 if it is bad."""
-    files = _given(arguments, "against")
-    check_inputs(arguments.input, *files.values())
+    files = _given(arguments, "against", "base")
+    _check_files(arguments, files)
     verdict = _work(arguments).verify(Task(arguments.input, files))
     _print(verdict, arguments)
     return Exit.DONE if verdict.ok else Exit.FAILED

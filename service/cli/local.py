@@ -33,13 +33,11 @@ class LocalWork:
     def decompress(self, task: Task, output: Output, progress: Progress) -> None:
         """Decompress a model, or some of its tensors, into `output`."""
         source = _compressed(task.source)
-        base = task.files.get("base")
-        inspection = cabacus.inspect(source, base=base)
-        names = _chosen([row.name for row in inspection.tensors], task.options.get("name"))
+        archive = cabacus.open(source, base=task.files.get("base"), threads=task.options.get("threads"))
+        names = _chosen(archive.keys(), task.options.get("name"))
         kind = task.options["format"]
         if kind == "npy" and len(names) != 1:
             raise CommandError(f"npy holds exactly one tensor, these are {len(names)}; choose one with --name")
-        archive = cabacus.open(source, base=base, threads=task.options.get("threads"))
         progress(1, 2)
         with output.open() as file:
             if kind != "npz" or file.seekable():
@@ -52,12 +50,13 @@ class LocalWork:
 
     def inspect(self, task: Task) -> Inspection:
         """What a compressed file says of itself."""
-        return cabacus.inspect(_compressed(task.source))
+        return cabacus.inspect(_compressed(task.source), base=task.files.get("base"))
 
     def verify(self, task: Task) -> Verification:
         """Whether a compressed file is whole, and how far it is from its original."""
         against = task.files.get("against")
-        return cabacus.verify(_compressed(task.source), None if against is None else _model(against))
+        original = None if against is None else _model(against)
+        return cabacus.verify(_compressed(task.source), original, base=task.files.get("base"))
 
     def sweep(self, task: Task, progress: Progress) -> Curve:
         """Rate and distortion over S."""

@@ -145,15 +145,20 @@ def _decompress(parser: argparse.ArgumentParser) -> None:
         choices=("safetensors", "npz", "npy"),
         help="format of OUT; default: by its name, safetensors for standard output",
     )
+    _based(parser)
+    _common(parser)
+
+
+def _based(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--base", metavar="FILE", help="the model that the differences are to; with --server also its digest, if stored"
     )
-    _common(parser)
 
 
 def _inspect(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=commands.inspect)
     _input(parser, "IN", "the compressed model")
+    _based(parser)
     _json(parser)
     _server(parser)
 
@@ -162,6 +167,7 @@ def _verify(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=commands.verify)
     _input(parser, "IN", "the compressed model")
     parser.add_argument("--against", metavar="ORIGINAL", help="the model that it was made from")
+    _based(parser)
     _json(parser)
     _server(parser)
 

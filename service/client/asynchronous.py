@@ -92,15 +92,24 @@ class AsyncClient:
         files = {"model": source, "base": base}
         return await self._work("decompress", files, options, timeout, progress)
 
-    async def inspect(self, source: Source, *, timeout: float | None = None) -> dict[str, Any]:
-        """What is in a compressed model, as JSON values."""
-        return await self._run(flows.finding("inspect", {"model": source}, {}, self._policy, timeout=timeout))
+    async def inspect(
+        self, source: Source, *, base: Source | None = None, timeout: float | None = None
+    ) -> dict[str, Any]:
+        """What is in a compressed model, as JSON values; a federated update has the names of its `base`."""
+        files = {"model": source, "base": base}
+        return await self._run(flows.finding("inspect", files, {}, self._policy, timeout=timeout))
 
     async def verify(
-        self, source: Source, *, against: Source | None = None, timeout: float | None = None, **options: object
+        self,
+        source: Source,
+        *,
+        against: Source | None = None,
+        base: Source | None = None,
+        timeout: float | None = None,
+        **options: object,
     ) -> dict[str, Any]:
-        """Check a compressed model, alone or against its original, as JSON values."""
-        files = {"model": source, "against": against}
+        """Check a compressed model, alone or against its original, as JSON values; differences with their `base`."""
+        files = {"model": source, "against": against, "base": base}
         return await self._run(flows.finding("verify", files, options, self._policy, timeout=timeout))
 
     async def sweep(

@@ -3,9 +3,28 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 import cabacus
-from cabacus.service.client import Client
+from cabacus.federated import UpdateEncoder
+from cabacus.service.client import Client, ConflictError
+
+
+def test_an_update_is_read_with_its_base(service_url: str) -> None:
+    base = {"w": np.zeros((30, 40), np.float32), "b": np.zeros(30, np.float32)}
+    update = UpdateEncoder().encode({name: value + 1 for name, value in base.items()}, base)
+    with Client(service_url) as client:
+        client.put_base(cabacus.digest(base).hex(), base)
+        digest = cabacus.digest(base).hex()
+        assert client.inspect(update.data)["base"] == digest
+        with pytest.raises(ConflictError, match="pass base="):
+            client.decompress(update.data)
+        assert [row["name"] for row in client.inspect(update.data, base=digest)["tensors"]] == ["w", "b"]
+        assert client.verify(update.data, base=digest)["ok"]
+        assert client.verify(update.data, against=update.decoded, base=base)["tensors"][0]["exact"]
+        restored = cabacus.read(client.decompress(update.data, base=digest).data)
+        client.delete_base(digest)
+    assert all(np.array_equal(restored[name], update.decoded[name]) for name in base)
 
 
 def test_rounds_are_coded_against_one_another(service_url: str) -> None:

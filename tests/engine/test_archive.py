@@ -119,6 +119,14 @@ def test_rows_are_those_of_the_tensor(packed: bytes, model: dict[str, Any], data
     np.testing.assert_array_equal(archive.rows(name, start, stop), archive.tensor(name)[start:stop])
 
 
+def test_rows_and_levels_hold_no_more_than_they_show(packed: bytes, model: dict[str, Any]) -> None:
+    archive = cabacus.open(packed)
+    for name in (name for name in model if np.ndim(model[name])):
+        rows = archive.rows(name, 0, 1)
+        assert isinstance(rows, np.ndarray)
+        assert rows.base is None or rows.base.nbytes == rows.nbytes, name
+
+
 def test_a_scalar_has_no_rows(packed: bytes) -> None:
     with pytest.raises(InputError, match="no dimensions"):
         cabacus.open(packed).rows("scalar", 0, 1)

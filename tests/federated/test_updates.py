@@ -217,6 +217,27 @@ def test_small_tensors_of_other_types_and_rules_are_apart() -> None:
     assert np.allclose(steps, np.rint(steps), atol=1e-5)
 
 
+def test_what_is_joined_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    base = {f"{i}.bias": np.zeros(300, np.float32) for i in range(40)}
+    local = {name: np.random.default_rng(i).laplace(0, 1, 300).astype(np.float32) for i, name in enumerate(base)}
+    update = UpdateEncoder().encode(local, base)
+    calls: list[int] = []
+    decode = _core.decode_weights
+    monkeypatch.setattr(_core, "decode_weights", lambda *given: (calls.append(1), decode(*given))[1])
+    assert same(cabacus.decompress(update.data, base=base), update.decoded)
+    assert same(DECODER.decode(update.data, base), update.decoded)
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize("sparsify", [None, "top_k", "ternary", "binary"])
+@pytest.mark.parametrize("scale", ["model", "tensor"])
+def test_scalars_are_sent(sparsify: Any, scale: Any) -> None:
+    base = {"temperature": np.float32(0.5).reshape(()), "w": np.zeros((30, 40), np.float32)}
+    local = {"temperature": np.float32(1.75).reshape(()), "w": np.full((30, 40), 0.5, np.float32)}
+    update = UpdateEncoder(sparsify=sparsify, scale=scale).encode(local, base)
+    assert same(DECODER.decode(update.data, base), update.decoded)
+
+
 def test_inputs_that_are_dead_cost_nothing() -> None:
     base = {"w": np.zeros((300, 400), np.float32)}
     chance = np.random.default_rng(8)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,9 @@ import numpy as np
 
 from cabacus import _core
 from cabacus.bases import Base, check_base
-from cabacus.container import ALIAS, Place, parse
-from cabacus.decoding import Extent, base_of, decode, shaped
-from cabacus.dtypes import BY_ID, BY_NAME, RawTensor, Tensor, dtype_name, to_float
+from cabacus.container import ALIAS, parse
+from cabacus.decoding import Extent, base_of, cut, decode, shaped
+from cabacus.dtypes import BY_ID, BY_NAME, Tensor, dtype_name, to_float
 from cabacus.errors import BaseMismatchError, CorruptError
 from cabacus.files import Tensors
 from cabacus.limits import DEFAULT_LIMITS, Limits
@@ -41,10 +41,12 @@ class UpdateDecoder:
         """
         origin = base if isinstance(base, Base) else Tensors.of(base)
         view = memoryview(data).cast("B")
-        header, places = parse(view, bounds(origin), lambda: origin)
+        contents = parse(view, bounds(origin), lambda: origin)
+        header, places = contents.header, contents.places
         if header.base is None:
             raise BaseMismatchError("the message is no update: it names no base")
-        check_base(header.base, origin)
+        if header.layout is None:  # else it was checked to read the header
+            check_base(header.base, origin)
         if places.keys() != origin.keys():
             raise CorruptError("the update has other tensors than its base")
         for name, place in places.items():
@@ -53,15 +55,17 @@ class UpdateDecoder:
                 raise CorruptError(f"tensor {name!r} is not like that of the base", tensor=name)
         holders = [header.records[one.alias] if one.coding == ALIAS else one for one in header.records]
         decoded = {
-            record.name: self._elements(view, holder, origin)
+            record.name: self._elements(view, holder, contents.members[holder.name], origin)
             for record, holder in zip(header.records, holders, strict=True)
         }
-        found = {name: _part(decoded[places[name].record.name], places[name]) for name in origin}
+        found = {name: cut(decoded[places[name].record.name], places[name]) for name in origin}
         return Tensors(found, dict(header.metadata))
 
-    def _elements(self, data: memoryview, record: _core.Record, origin: Mapping[str, Tensor]) -> Tensor:
+    def _elements(
+        self, data: memoryview, record: _core.Record, names: Sequence[str], origin: Mapping[str, Tensor]
+    ) -> Tensor:
         extent = Extent(data, record, 0, math.prod(record.shape), self.threads)
-        base = base_of(record, origin) if record.delta else None
+        base = base_of(record, names, origin) if record.delta else None
         with np.errstate(all="ignore"):
             tensor = shaped(decode(extent, base), tuple(record.shape), tuple(record.axes))
         kind = BY_ID[record.dtype].kind
@@ -70,15 +74,6 @@ class UpdateDecoder:
         if kind == "complex" and not np.isfinite(np.asarray(tensor)).all():
             raise CorruptError(f"tensor {record.name!r} of the update has NaN or infinities", tensor=record.name)
         return tensor
-
-
-def _part(tensor: Tensor, place: Place) -> Tensor:
-    """A tensor of those that are joined in one."""
-    if place.shape == tuple(tensor.shape):
-        return tensor
-    if isinstance(tensor, RawTensor):
-        return RawTensor(tensor.dtype, tensor.bits[place.start : place.stop].reshape(place.shape).copy())
-    return tensor[place.start : place.stop].reshape(place.shape).copy()
 
 
 def bounds(base: Mapping[str, Tensor]) -> Limits:

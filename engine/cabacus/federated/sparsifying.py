@@ -47,7 +47,7 @@ def magnitude(update: Array, method: Sparsify) -> tuple[Array, float]:
     >>> magnitude(np.array([0.0, 3.0, -1.0]), "binary")
     (array([0, 1, 0], dtype=int32), 3.0)
     """
-    levels = np.sign(update).astype(np.int32)
+    levels = np.array(np.sign(update), np.int32)  # of a tensor without dimensions, too: its sign is no array
     if method == "binary":
         means = [_mean(update, levels == sign) for sign in (1, -1)]
         levels[levels == (-1 if means[0] >= means[1] else 1)] = 0

@@ -154,11 +154,11 @@ std::vector<std::uint8_t> encode_exact_slice(const SliceGeometry& geometry, cons
     return out.take();
 }
 
-// Lanes by the whole size, of which their ends take a thousandth: what decides about the speed are the exponents.
+// Lanes by the whole size, of which their ends take a two-hundredth: what decides about the speed are the exponents.
 inline int exact_lanes(std::size_t bytes) {
     int lanes = 1;
     while (lanes < kMaxLanes && bytes / 600 >= static_cast<std::size_t>(2 * lanes)) lanes *= 2;
-    return lanes;
+    return lanes < 8 ? 1 : lanes;  // as for levels: 2 and 4 are hardly faster than 1
 }
 
 }  // namespace detail

@@ -70,7 +70,8 @@ inline void choose_binarization(LevelCoding& coding, const LevelStatistics& seen
         coding.flags = 9, coding.golomb = 0, coding.prefixes = 5;
     } else {
         const double nonzero_mean = static_cast<double>(seen.magnitude_sum) / static_cast<double>(seen.nonzero);
-        coding.flags = 0, coding.prefixes = 8;
+        // The paper's remainder of fixed length has no buckets.
+        coding.flags = fixed.prefixes == 0 ? 4 : 0, coding.prefixes = 8;
         coding.golomb = static_cast<std::uint8_t>(std::clamp(static_cast<int>(std::log2(nonzero_mean)) - 2, 1, 12));
     }
     if (fixed.flags) {
@@ -82,6 +83,7 @@ inline void choose_binarization(LevelCoding& coding, const LevelStatistics& seen
     }
     if (fixed.golomb) coding.golomb = static_cast<std::uint8_t>(*fixed.golomb);
     if (fixed.prefixes) coding.prefixes = static_cast<std::uint8_t>(*fixed.prefixes);
+    if (!fixed.golomb) coding.golomb = std::min(coding.golomb, static_cast<std::uint8_t>(kMaxSuffix - coding.prefixes));
     coding.width = static_cast<std::uint8_t>(std::max(fixed.width.value_or(0), bits_beyond(coding, seen.largest)));
 }
 

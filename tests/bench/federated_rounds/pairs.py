@@ -31,7 +31,7 @@ def decibels(sent: Any, base: Any, local: Any) -> float:
 
 def parts(data: bytes, base: Any) -> tuple[int, list[tuple[str, int, int]]]:
     """Bytes of the header (steps, digest of the base), then name, weights and bytes of each record."""
-    header, _ = parse(memoryview(data), cabacus.DEFAULT_LIMITS, lambda: base)
+    header = parse(memoryview(data), cabacus.DEFAULT_LIMITS, lambda: base).header
     return header.bytes, [(one.name, int(np.prod(one.shape)), sum(one.slice_bytes)) for one in header.records]
 
 

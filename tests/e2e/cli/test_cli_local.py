@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import cabacus as engine
+from cabacus.federated import UpdateEncoder
 
 from .conftest import COMMAND, SECONDS, Cabacus
 
@@ -111,6 +112,22 @@ def test_inspect_prints_a_table_or_json(cabacus: Cabacus, packed: Path) -> None:
     expected = engine.inspect(packed)
     assert cabacus("inspect", packed).stdout.decode() == expected.table() + "\n"
     assert json.loads(cabacus("inspect", packed, "--json").stdout) == expected.to_json()
+
+
+def test_updates_are_read_with_their_base(cabacus: Cabacus, model: Path, tmp_path: Path) -> None:
+    base = engine.read(model)
+    local = {name: array * 1.01 if array.dtype.kind == "f" else array for name, array in base.items()}
+    local = {name: np.asarray(array, base[name].dtype) for name, array in local.items()}
+    update = tmp_path / "update.cabac"
+    update.write_bytes(UpdateEncoder().encode(local, base).data)
+    for command in (["decompress", update, "-o", "m.npy"], ["verify", update]):
+        done = cabacus(*command)
+        assert done.returncode == 1
+        assert b"pass base=" in done.stderr + done.stdout
+    assert cabacus("verify", update, "--base", model).returncode == 0
+    assert cabacus("inspect", update, "--base", model).stdout.decode().count("\n") > len(base)
+    assert cabacus("decompress", update, "-o", "m.npz", "--base", model).returncode == 0
+    assert engine.read(tmp_path / "m.npz").keys() == base.keys()
 
 
 def test_verify_tells_whole_from_broken_by_its_status(cabacus: Cabacus, packed: Path, model: Path) -> None:
