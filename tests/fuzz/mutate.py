@@ -121,7 +121,7 @@ async def storm(service: Service, count: int, seed: int) -> dict[str, Any]:
                 faults.append(f"{number} {path} {response.status_code} {response.text[:200]} {body[:64].hex()}")
             job = response.headers.get("link", "").partition(">")[0].rpartition("/")[2]
             if job:
-                await http.delete(f"/jobs/{job}")
+                (await http.delete(f"/jobs/{job}", headers=headers)).raise_for_status()
 
     began = time.monotonic()
     async with httpx.AsyncClient(base_url=service.url, timeout=120, trust_env=False) as http:
