@@ -267,7 +267,8 @@ void bind_container(py::module_& module) {
     bind_record(module);
     bind_header(module);
     module.def("pack", &pack, py::arg("records"), py::arg("metadata"), py::arg("base").none(true),
-               py::arg("layout").none(true) = py::none(), "Preamble and header of a file whose payload is the records' slices, in order.");
+               py::arg("layout").none(true) = py::none(),
+               "Preamble and header of a file whose payload is the records' slices, in order.");
     module.def("parse", &parse, py::arg("data"), py::arg("limits"), py::kw_only(), py::arg("whole") = true,
                py::arg("base").none(true) = py::none(), "The header of a file; raises FormatFault.");
     module.def("checksum", &checksum, py::arg("data"), "CRC-32C.");
