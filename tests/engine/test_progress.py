@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from heard import Heard
 
 import cabacus
 
@@ -21,24 +22,11 @@ def model() -> dict[str, Any]:
     return tensors | {"tied": tensors["layer1"], "bias": weights(40), "steps": np.arange(4, dtype=np.int64)}
 
 
-class Heard(cabacus.Progress):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.steps: list[tuple[int, int]] = []
-        self.seen: list[tuple[int, int, int, int]] = []
-
-    def __call__(self, done: int, total: int) -> None:
-        self.steps.append((done, total))
-
-    def tensors(self, done: int, total: int, done_bytes: int, total_bytes: int) -> None:
-        self.seen.append((done, total, done_bytes, total_bytes))
-
-    def check(self, tensors: dict[str, Any]) -> None:
-        size = sum(array.nbytes for array in tensors.values())
-        assert self.seen[-1] == (len(tensors), len(tensors), size, size)
-        assert self.seen == sorted(set(self.seen))
-        assert self.steps[-1][0] == self.steps[-1][1]
+def check(heard: Heard, tensors: dict[str, Any]) -> None:
+    size = sum(array.nbytes for array in tensors.values())
+    assert heard.seen[-1] == (len(tensors), len(tensors), size, size)
+    assert heard.seen == sorted(set(heard.seen))
+    assert heard.steps[-1][0] == heard.steps[-1][1]
 
 
 @pytest.mark.parametrize("options", [{"snr_db": 30}, {"step": 0.01}, {"ratio": 6}, {"rules": ["*:keep"]}])
@@ -46,7 +34,7 @@ def test_tensors_and_bytes_of_a_compression(options: Any) -> None:
     tensors, heard = model(), Heard()
     compressed = cabacus.compress(tensors, progress=heard, **options)
     assert compressed.data == cabacus.compress(tensors, **options).data
-    heard.check(tensors)
+    check(heard, tensors)
     assert heard.seen[0][0] == 2 or "rules" in options  # what is stored exactly is done at once
 
 
@@ -60,14 +48,14 @@ def test_tensors_that_are_found_to_be_better_off_exact_count_once() -> None:
     tensors = model() | {"binary": np.where(weights(30, 40, seed=9) > 0, 1.0, -1.0)}
     heard = Heard()
     cabacus.compress(tensors, snr_db=90, progress=heard)
-    heard.check(tensors)
+    check(heard, tensors)
 
 
 def test_tensors_and_bytes_of_a_sweep() -> None:
     tensors, heard = model(), Heard()
     sigma = {name: np.full(array.shape, 0.02) for name, array in tensors.items() if array.ndim == 2}
     cabacus.sweep(tensors, sigma=sigma, s=range(0, 200, 20), quantizer="greedy", progress=heard)
-    heard.check(tensors)
+    check(heard, tensors)
 
 
 def test_a_callback_of_steps_is_told_of_nothing_else() -> None:

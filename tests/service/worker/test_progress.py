@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from heard import Heard
 
 import cabacus
 from cabacus import archive
@@ -17,20 +18,6 @@ WEIGHTS = {
 }
 MODEL = WEIGHTS | {"bias": np.ones(7, np.float32)}
 SIZE = sum(array.nbytes for array in MODEL.values())
-
-
-class Heard(cabacus.Progress):
-    """Keeps what it is told last, and how often."""
-
-    def __init__(self) -> None:
-        self.steps: list[tuple[int, int]] = []
-        self.seen: list[tuple[int, int, int, int]] = []
-
-    def __call__(self, done: int, total: int) -> None:
-        self.steps.append((done, total))
-
-    def tensors(self, done: int, total: int, done_bytes: int, total_bytes: int) -> None:
-        self.seen.append((done, total, done_bytes, total_bytes))
 
 
 @pytest.mark.parametrize(("whole_bytes", "times"), [(1 << 20, 1), (0, 3)], ids=["side by side", "one by one"])
