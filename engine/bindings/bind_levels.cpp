@@ -149,7 +149,7 @@ cabacus::EncodedTensor encode_weights(const Flat<Real>& weights, std::size_t col
 // The slices [first, first + slices) of a record's levels; a codebook's first slice is none of them.
 cabacus::SliceRun run_of(const cabacus::Record& record, std::size_t weights, std::size_t first, std::size_t slices,
                          cabacus::ByteSpan data) {
-    const std::size_t skipped = record.coding == cabacus::Coding::codebook ? 1 : 0;
+    const std::size_t skipped = cabacus::leading_slices(record);
     check_coding(record.levels);
     if (record.gaps > 0) throw py::value_error("the record has gaps; pass the one without");
     if (record.row_width == 0 || record.slice_rows == 0) throw py::value_error("the record has no geometry");

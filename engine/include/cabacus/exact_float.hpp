@@ -43,19 +43,13 @@ class BitReader {
 
     std::uint64_t take(int width) {
         const std::uint64_t at = position_ >> 3;
-        const std::uint64_t word = (at + 8 <= data_.size() ? eight(at) : fewer(at)) >> (position_ & 7);
-        position_ += static_cast<std::uint64_t>(width);
-        return word & ((std::uint64_t{1} << width) - 1);
+        return take_of(at + 8 <= data_.size() ? eight(at) : fewer(at), width);
     }
 
     // Whether `take_inside` may take so many bits.
     bool holds(std::uint64_t bits) const { return (position_ + bits) / 8 + 8 <= data_.size(); }
 
-    std::uint64_t take_inside(int width) {
-        const std::uint64_t word = eight(position_ >> 3) >> (position_ & 7);
-        position_ += static_cast<std::uint64_t>(width);
-        return word & ((std::uint64_t{1} << width) - 1);
-    }
+    std::uint64_t take_inside(int width) { return take_of(eight(position_ >> 3), width); }
 
     // All bytes were needed, and what is left of the last one is 0.
     bool finished() const {
@@ -64,6 +58,12 @@ class BitReader {
     }
 
   private:
+    // `word` is what begins with the byte at hand.
+    std::uint64_t take_of(std::uint64_t word, int width) {
+        const std::uint64_t value = word >> (position_ & 7) & ((std::uint64_t{1} << width) - 1);
+        position_ += static_cast<std::uint64_t>(width);
+        return value;
+    }
     std::uint64_t eight(std::uint64_t at) const {
         if constexpr (std::endian::native != std::endian::little) return fewer(at);
         std::uint64_t word;
