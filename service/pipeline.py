@@ -18,6 +18,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 import cabacus
+from cabacus.checking import inspection_of
 from cabacus.errors import (
     BaseMismatchError,
     CabacusError,
@@ -193,9 +194,7 @@ def _count_levels(path: Path, report: dict[str, Any]) -> None:
 
 
 def _decompress(task: Task, progress: Progress) -> Product:
-    model = task.inputs["model"]
-    base = _base(task)
-    archive = _Watched(model, progress, base=base, threads=_threads(task))
+    archive = _Watched(task.inputs["model"], progress, base=_base(task), threads=_threads(task))
     names = _matching(archive.keys(), task.options.get("name"))
     extension = str(task.options.get("format", "safetensors"))
     if extension not in ("safetensors", "npz", "npy"):
@@ -207,7 +206,7 @@ def _decompress(task: Task, progress: Progress) -> Product:
         raise Refusal(Failure("invalid_option", detail, field="format"))
     path = task.folder / f"result.{extension}"
     archive.save(path, names)
-    inspection = cabacus.inspect(model, base=base)
+    inspection = inspection_of(archive)
     report = inspection.to_json()
     if len(names) < len(inspection.tensors):
         report["tensors"] = [row for row in report["tensors"] if row["name"] in set(names)]

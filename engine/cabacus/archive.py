@@ -16,7 +16,7 @@ import numpy.typing as npt
 from cabacus import _core, checks, scan
 from cabacus.bases import check_base
 from cabacus.container import ALIAS, CODEBOOK, CODINGS, LEVELS, ZERO, Place, layout, parse, record_bytes
-from cabacus.decoding import Extent, base_of, cut, decode, decode_levels, shaped
+from cabacus.decoding import Extent, base_of, decode, decode_levels, section, shaped
 from cabacus.dtypes import BY_ID, Array, Pending, RawTensor, Tensor
 from cabacus.errors import InputError
 from cabacus.files import Kind, Source, Tensors, open_buffer, read
@@ -157,10 +157,7 @@ class Archive:
         start, stop, _ = slice(start, stop).indices(shape[0])
         axes, stop = tuple(place.record.axes), max(start, stop)
         if axes and axes[0] != 0:
-            whole = self._tensor(place, self._threads)
-            if isinstance(whole, RawTensor):
-                return RawTensor(whole.dtype, whole.bits[start:stop].copy())
-            return whole[start:stop].copy()
+            return section(self._tensor(place, self._threads), start, stop, (stop - start, *shape[1:]))
         inner = math.prod(shape[1:])
         part = replace(place, start=place.start + start * inner, stop=place.start + stop * inner)
         return self._tensor(replace(part, shape=(stop - start, *shape[1:])), self._threads)
@@ -261,7 +258,7 @@ class Archive:
         record = place.record
         names = self._members[record.name]
         if len(names) > 1:
-            return cut(self._whole(record, threads), place)
+            return section(self._whole(record, threads), place.start, place.stop, place.shape)
         base = base_of(record, names, self._load_base())[place.start : place.stop] if record.delta else None
         return shaped(decode(self._extent(place, threads), base), place.shape, tuple(record.axes))
 

@@ -12,12 +12,12 @@ from cabacus import measures
 from cabacus.archive import Archive, tensors_of
 from cabacus.container import outline
 from cabacus.dtypes import BY_NAME, Tensor, as_bytes, dtype_name, to_float
-from cabacus.errors import FormatError
+from cabacus.errors import BaseMismatchError, FormatError
 from cabacus.files import Source, open_buffer
 from cabacus.inspection import Inspection, TensorInspection, TensorVerification, Verification
 from cabacus.limits import DEFAULT_LIMITS, Limits
 
-__all__ = ["inspect", "verify"]
+__all__ = ["inspect", "inspection_of", "verify"]
 
 
 def inspect(data: Source, *, base: Any = None, limits: Limits = DEFAULT_LIMITS) -> Inspection:
@@ -30,16 +30,23 @@ def inspect(data: Source, *, base: Any = None, limits: Limits = DEFAULT_LIMITS) 
     'zero'
     """
     buffer = open_buffer(data, limits)
+    try:
+        return inspection_of(Archive(buffer, base=base, limits=limits))
+    except BaseMismatchError:
+        if base is not None:
+            raise
     header = outline(buffer, limits)
-    if base is None and not header.complete:
-        return Inspection(
-            version=header.version,
-            bytes=len(buffer),
-            header_bytes=header.bytes,
-            tensors=(),
-            base=None if header.base is None else header.base.hex(),
-        )
-    archive = Archive(buffer, base=base, limits=limits)
+    return Inspection(
+        version=header.version,
+        bytes=len(buffer),
+        header_bytes=header.bytes,
+        tensors=(),
+        base=None if header.base is None else header.base.hex(),
+    )
+
+
+def inspection_of(archive: Archive) -> Inspection:
+    """Return what an opened file says of itself, as `inspect` does."""
     return Inspection(
         version=archive.version,
         bytes=archive.bytes,

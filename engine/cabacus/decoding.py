@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cabacus import _core, gaps, scan
-from cabacus.container import ALIAS, CODEBOOK, EXACT, LEVELS, RAW, ZERO, Place, faults, layout
+from cabacus.container import ALIAS, CODEBOOK, EXACT, LEVELS, RAW, ZERO, faults, layout
 from cabacus.dtypes import (
     BY_ID,
     Array,
@@ -27,7 +27,7 @@ from cabacus.dtypes import (
 from cabacus.errors import CorruptError, InputError, TruncatedError, UnsupportedError
 from cabacus.measures import CHUNK, chunks
 
-__all__ = ["CHECKSUM_BYTES", "RAW_SLICE_BYTES", "Extent", "base_of", "cut", "decode", "decode_levels", "shaped"]
+__all__ = ["CHECKSUM_BYTES", "RAW_SLICE_BYTES", "Extent", "base_of", "decode", "decode_levels", "section", "shaped"]
 
 CHECKSUM_BYTES = 4
 """Bytes of the CRC-32C at the end of a slice."""
@@ -113,18 +113,15 @@ def base_of(record: _core.Record, names: Sequence[str], base: Mapping[str, Tenso
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def cut(whole: Tensor, place: Place) -> Tensor:
-    """Return the tensor of a place in what its record holds: the whole itself, or in memory of its own.
+def section(whole: Tensor, start: int, stop: int, shape: Sequence[int]) -> Tensor:
+    """Return `whole[start:stop]` as a tensor of that shape, in memory of its own.
 
-    >>> place = Place("b", _core.Record(), 1, 3, (2, 1))
-    >>> cut(np.array([1, 2, 3]), place).tolist()
+    >>> section(np.array([1, 2, 3]), 1, 3, (2, 1)).tolist()
     [[2], [3]]
     """
-    if place.shape == tuple(whole.shape):
-        return whole
     if isinstance(whole, RawTensor):
-        return RawTensor(whole.dtype, whole.bits[place.start : place.stop].reshape(place.shape).copy())
-    return whole[place.start : place.stop].reshape(place.shape).copy()
+        return RawTensor(whole.dtype, whole.bits[start:stop].reshape(tuple(shape)).copy())
+    return whole[start:stop].reshape(tuple(shape)).copy()
 
 
 def shaped(flat: Tensor, shape: Sequence[int], axes: Sequence[int] = ()) -> Tensor:
@@ -189,7 +186,7 @@ def _spread(extent: Extent, base: Array | None) -> Tensor:
 def _coded(extent: Extent) -> Iterator[tuple[Extent, npt.NDArray[np.intp]]]:
     """The coded parts of an extent with gaps, some slices each, and where their elements are in it."""
     record = extent.record
-    dense, width = record.without_gaps(), math.prod(record.shape) // record.shape[record.axes[0] if record.axes else 0]
+    dense, width = record.without_gaps(), math.prod(record.shape) // scan.rows(record.shape, record.axes)
     size = record.slice_bytes[0]
     coded = gaps.coded(_slice(extent.data, record.start, size, record.name), record)
     rows = slice(extent.start // width, -(-extent.stop // width))

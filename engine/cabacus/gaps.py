@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from cabacus import _core
+from cabacus import _core, scan
 from cabacus.dtypes import Array
 from cabacus.errors import CorruptError
 
@@ -48,7 +48,7 @@ def possible(shape: Sequence[int], axes: Sequence[int] = ()) -> bool:
     >>> possible((20, 40)), possible((1, 20, 40)), possible((800,))
     (True, False, False)
     """
-    return len(shape) > 1 and shape[axes[0] if axes else 0] > 1
+    return len(shape) > 1 and scan.rows(shape, axes) > 1
 
 
 def leave_out(record: _core.Record, rows: npt.NDArray[np.intp]) -> bytes:
@@ -58,7 +58,7 @@ def leave_out(record: _core.Record, rows: npt.NDArray[np.intp]) -> bytes:
     >>> leave_out(record, np.array([0, 9])).hex()[:4], record.gaps, record.slice_bytes
     ('0102', 8, [6, 9])
     """
-    mask = np.zeros(record.shape[record.axes[0] if record.axes else 0], bool)
+    mask = np.zeros(scan.rows(record.shape, record.axes), bool)
     mask[rows] = True
     packed = np.packbits(mask, bitorder="little").tobytes()
     record.gaps = mask.size - rows.size
@@ -68,7 +68,7 @@ def leave_out(record: _core.Record, rows: npt.NDArray[np.intp]) -> bytes:
 
 def coded(data: memoryview, record: _core.Record) -> npt.NDArray[np.bool_]:
     """Return of every row whether it is coded, by the map of a record with gaps. Raises CorruptError."""
-    rows = record.shape[record.axes[0] if record.axes else 0]
+    rows = scan.rows(record.shape, record.axes)
     bits = np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little")
     if bits[rows:].any() or np.count_nonzero(bits) != rows - record.gaps:
         raise CorruptError(f"tensor {record.name!r} has a map of gaps that is none", tensor=record.name)

@@ -9,7 +9,7 @@ import numpy as np
 
 from cabacus.dtypes import Array, canonical
 
-__all__ = ["columns", "from_scan", "index", "to_scan"]
+__all__ = ["columns", "from_scan", "index", "rows", "to_scan"]
 
 
 def columns(shape: Sequence[int], axes: Sequence[int] = ()) -> int:
@@ -21,6 +21,15 @@ def columns(shape: Sequence[int], axes: Sequence[int] = ()) -> int:
     sizes = [shape[axis] for axis in axes] if axes else list(shape)
     long = [position for position, size in enumerate(sizes) if size != 1]
     return max(math.prod(sizes[long[0] + 1 :]), 1) if len(long) > 1 else max(math.prod(sizes), 1)
+
+
+def rows(shape: Sequence[int], axes: Sequence[int] = ()) -> int:
+    """Return the length of the axis that the scan has first; the rank is at least 1.
+
+    >>> rows((2, 3)), rows((2, 3), (1, 0))
+    (2, 3)
+    """
+    return shape[axes[0] if axes else 0]
 
 
 def to_scan(array: Array, axes: Sequence[int] = ()) -> Array:

@@ -18,7 +18,7 @@ from cabacus.service.cli.streams import STANDARD, Output, check_inputs
 from cabacus.service.cli.work import Task, Work
 
 CODING = ("lambda", "rate_weight", "quantizer", "candidates", "effort", "distortion", "rule", "threads")
-_BUCKET = re.compile(r"(s3|gs|az)://")
+_BUCKET = re.compile(r"(s3|gs|az)://")  # as the client has them, which may not be installed
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 TARGETS = ("snr_db", "bits_per_weight", "ratio", "max_bytes", "max_abs_error", "step", "s")
 

@@ -198,6 +198,16 @@ def test_what_a_message_leaves_to_its_base_is_read_with_it_alone() -> None:
     assert not cabacus.verify(update.data, update.decoded).ok
 
 
+def test_what_is_given_out_of_a_joined_record_is_a_copy() -> None:
+    base = {"a": np.zeros(5, np.float32), "none": np.empty((0, 3), np.float32)}
+    update = UpdateEncoder().encode({**base, "a": base["a"] + 1}, base)
+    archive = cabacus.open(update.data, base=base)
+    first = archive.tensor("a")
+    assert isinstance(first, np.ndarray)
+    first[...] = 7
+    assert np.array_equal(archive.tensor("a"), update.decoded["a"])
+
+
 def test_small_tensors_of_other_types_and_rules_are_apart() -> None:
     chance = np.random.default_rng(6)
     kinds = (np.float32, np.float64, ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn, np.int64, np.uint8, bool)

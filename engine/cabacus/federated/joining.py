@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cabacus.bases import in_order
+from cabacus.decoding import section
 from cabacus.dtypes import Array, RawTensor, Tensor, dtype_name
 
 __all__ = ["Units"]
@@ -60,13 +61,13 @@ class Units:
         }
 
     def apart(self, units: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
-        """Return the tensors of units, views of them."""
+        """Return the tensors of units; no copy of tensors by themselves."""
         found: dict[str, Tensor] = {}
         for unit, whole in units.items():
             start = 0
             for name in self.members[unit]:
                 stop = start + int(np.prod(shapes[name]))
-                found[name] = _part(whole, start, stop, shapes[name]) if unit in self.small else whole
+                found[name] = section(whole, start, stop, shapes[name]) if unit in self.small else whole
                 start = stop
         return found
 
@@ -76,9 +77,3 @@ def _concatenated(tensors: list[Tensor]) -> Tensor:
     whole: Array = np.concatenate([np.asarray(one).reshape(-1) for one in bits])
     first = tensors[0]
     return RawTensor(first.dtype, whole) if isinstance(first, RawTensor) else whole
-
-
-def _part(whole: Tensor, start: int, stop: int, shape: tuple[int, ...]) -> Tensor:
-    if isinstance(whole, RawTensor):
-        return RawTensor(whole.dtype, whole.bits[start:stop].reshape(shape))
-    return whole[start:stop].reshape(shape)

@@ -11,8 +11,8 @@ import numpy as np
 
 from cabacus import _core
 from cabacus.bases import Base, check_base
-from cabacus.container import ALIAS, parse
-from cabacus.decoding import Extent, base_of, cut, decode, shaped
+from cabacus.container import ALIAS, Place, parse
+from cabacus.decoding import Extent, base_of, decode, section, shaped
 from cabacus.dtypes import BY_ID, BY_NAME, Tensor, dtype_name, to_float
 from cabacus.errors import BaseMismatchError, CorruptError
 from cabacus.files import Tensors
@@ -58,7 +58,7 @@ class UpdateDecoder:
             record.name: self._elements(view, holder, contents.members[holder.name], origin)
             for record, holder in zip(header.records, holders, strict=True)
         }
-        found = {name: cut(decoded[places[name].record.name], places[name]) for name in origin}
+        found = {name: _part(decoded[places[name].record.name], places[name]) for name in origin}
         return Tensors(found, dict(header.metadata))
 
     def _elements(
@@ -74,6 +74,12 @@ class UpdateDecoder:
         if kind == "complex" and not np.isfinite(np.asarray(tensor)).all():
             raise CorruptError(f"tensor {record.name!r} of the update has NaN or infinities", tensor=record.name)
         return tensor
+
+
+def _part(whole: Tensor, place: Place) -> Tensor:
+    """The tensor of a place: what its record holds, without a copy, or a part of it."""
+    alone = place.shape == tuple(whole.shape)
+    return whole if alone else section(whole, place.start, place.stop, place.shape)
 
 
 def bounds(base: Mapping[str, Tensor]) -> Limits:
