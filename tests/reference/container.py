@@ -205,15 +205,12 @@ def read_slots(
     used: set[int] = set()
     check_limit(limits, "tensors", len(base))
     for names, shape in slots:
-        number, says_geometry = divmod(reader.varint(), 2)
-        require(number < len(sets), "there is no such parameter set")
+        number, says_geometry = read_set_number(reader, sets)
         used.add(number)
         require(sets[number].shape is None, "a parameter set has a shape")
         require(all(base[name][0] == sets[number].dtype.name for name in names), "the base's type is another")
-        record = read_record(reader, names[0], replace(sets[number], shape=shape), records, limits)
-        require(not says_geometry or has_levels(record.coding), "a record without levels has a geometry")
-        if has_levels(record.coding):
-            record = read_slices(reader, record, bool(says_geometry))
+        shaped = replace(sets[number], shape=shape)
+        record = read_record(reader, names[0], shaped, records, limits, says_geometry=says_geometry)
         records.append(replace(record, members=names))
     require(len(used) == len(sets), "a parameter set is not used")
     check_limit(limits, "total_elements", sum(record.elements for record in records))
@@ -336,13 +333,9 @@ def read_records(reader: Reader, sets: list[ParameterSet], size: int, limits: di
         check_limit(limits, "header_bytes", written_out)
         require(before not in names, "two tensors have the same name")
         names.add(before)
-        number, says_geometry = divmod(reader.varint(), 2)
-        require(number < len(sets), "there is no such parameter set")
+        number, says_geometry = read_set_number(reader, sets)
         used.add(number)
-        record = read_record(reader, before.decode(), sets[number], records, limits)
-        require(not says_geometry or has_levels(record.coding), "a record without levels has a geometry")
-        if has_levels(record.coding):
-            record = read_slices(reader, record, bool(says_geometry))
+        record = read_record(reader, before.decode(), sets[number], records, limits, says_geometry=says_geometry)
         records.append(record)
         elements += record.elements
         output += record.elements * record.dtype.bytes
@@ -352,8 +345,21 @@ def read_records(reader: Reader, sets: list[ParameterSet], size: int, limits: di
     return records
 
 
+def read_set_number(reader: Reader, sets: list[ParameterSet]) -> tuple[int, bool]:
+    """The number of a record's set, and whether the record has a geometry."""
+    number, says_geometry = divmod(reader.varint(), 2)
+    require(number < len(sets), "there is no such parameter set")
+    return number, bool(says_geometry)
+
+
 def read_record(
-    reader: Reader, name: str, shared: ParameterSet, earlier: list[Record], limits: dict[str, int]
+    reader: Reader,
+    name: str,
+    shared: ParameterSet,
+    earlier: list[Record],
+    limits: dict[str, int],
+    *,
+    says_geometry: bool,
 ) -> Record:
     dtype, coding = shared.dtype, shared.coding
     shape = read_shape(reader, limits) if shared.shape is None else shared.shape
@@ -378,7 +384,8 @@ def read_record(
     elif coding == RAW:
         size = record.elements * dtype.bytes
         record = replace(record, slice_bytes=raw_slices(size))
-    return record
+    require(not says_geometry or has_levels(coding), "a record without levels has a geometry")
+    return read_slices(reader, record, says_geometry) if has_levels(coding) else record
 
 
 def read_exact_float(reader: Reader, record: Record) -> Record:
